@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HiFloat8 (HiF8) in open hardware: the golden model's public face.
+
+Imports `golden` alone: no Amaranth, cocotb or matplotlib comes with ``import hif8``.
+"""
+
+from .golden.arithmetic import Product, multiply, multiply_fields, product_values
+from .golden.decode import Unpacked, decode, unpack
+from .golden.describe import Description, describe, finfo
+from .golden.encode import encode, quantize
+from .golden.rounding import Rounding
+
+__all__ = [
+    "Description",
+    "Product",
+    "Rounding",
+    "Unpacked",
+    "decode",
+    "describe",
+    "encode",
+    "finfo",
+    "multiply",
+    "multiply_fields",
+    "product_values",
+    "quantize",
+    "unpack",
+]
+__version__ = "0.1.0"
