@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HiF8 code to sign, exponent, significand and flags.
+
+Imports `golden.format` and `hdl.layouts`.
+"""
+
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, PureInterface
+
+from ..golden import format as f
+from .layouts import SIGN_MAGNITUDE, UNPACKED, Port, code_layout, code_pattern, signature
+
+
+def decode(m: Module, code: Value, name: str) -> PureInterface:
+    """Add the logic that takes an HiF8 code apart.
+
+    Parameters
+    ----------
+    m : Module
+        Receives the logic.
+    code : Value
+        Eight bits.
+    name : str
+        Begins the names of the signals made.
+
+    Returns
+    -------
+    interface of signature `UNPACKED`
+        The fields, as the ports of `Decoder` carry them.
+    """
+    # The exponent as sign and magnitude: stored bits under a hidden leading one, no bias.
+    magnitude = Signal(5, name=f"{name}__magnitude")
+    negative = Signal(name=f"{name}__negative")
+    mantissa = Signal(3, name=f"{name}__mantissa")
+    with m.Switch(code):
+        for field in f.DOT_FIELDS:
+            fields = data.View(code_layout(field), code)
+            with m.Case(code_pattern(field)):
+                if field.denormal:  # 2^(M - 23): the magnitude 23 - M is {1, 0, ~M}
+                    m.d.comb += [
+                        magnitude.eq(Cat(~fields.mantissa, Const(0b10, 2))),
+                        negative.eq(1),
+                        mantissa.eq(0),
+                    ]
+                else:
+                    hidden = Const(1, 1 if field.exponent_width else 0)
+                    below = Const(0, f.SIGNIFICAND_WIDTH - 1 - field.mantissa_width)
+                    m.d.comb += [
+                        magnitude.eq(Cat(fields.exponent, hidden)),
+                        negative.eq(fields.exponent_sign),
+                        mantissa.eq(Cat(below, fields.mantissa)),
+                    ]
+
+    parts = data.View(SIGN_MAGNITUDE, code)
+    something = parts.magnitude.any()
+    unpacked = UNPACKED.create(path=(name,))
+    m.d.comb += [
+        unpacked.sign.eq(parts.sign),
+        unpacked.exponent.eq((Cat(magnitude, 0) ^ negative.replicate(6)) + negative),
+        unpacked.significand.eq(Cat(mantissa, something)),
+        unpacked.zero.eq(~something & ~parts.sign),
+        unpacked.nan.eq(~something & parts.sign),
+        unpacked.inf.eq(parts.magnitude == f.INF),
+    ]
+    return unpacked
+
+
+class Decoder(wiring.Component):
+    """Take an HiF8 code apart.
+
+    The value is (-1)^sign * significand * 2^(exponent - 3), unless `inf` or `nan` is set. Every
+    output is defined for every code: zero and NaN have exponent -23 and significand 0, infinities
+    have the contents of their slot, exponent 15 and significand 12.
+
+    Latency: 0 cycles, combinational.
+
+    Members
+    -------
+    code : In(8)
+        HiF8 code.
+    sign : Out(1)
+        Bit 7 of the code.
+    exponent : Out(signed(6))
+        E, -23 to 15.
+    significand : Out(4)
+        Hidden bit and three mantissa bits, left-aligned.
+    zero, inf, nan : Out(1)
+        What the code stands for, at most one of them set.
+    """
+
+    latency = 0
+
+    def __init__(self) -> None:
+        self.ports = {
+            "code": Port(In(8), "HiF8 code"),
+            "sign": Port(Out(1), "bit 7 of the code"),
+            "exponent": Port(Out(signed(6)), "two's complement E, -22 to 15; -23 for zero and NaN"),
+            "significand": Port(
+                Out(4), "unsigned, hidden bit first: value = significand * 2^(exponent - 3)"
+            ),
+            "zero": Port(Out(1), "the code is 0x00"),
+            "inf": Port(Out(1), "the code is 0x6F or 0xEF"),
+            "nan": Port(Out(1), "the code is 0x80"),
+        }
+        super().__init__(signature(self.ports))
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        """Build the decoder."""
+        m = Module()
+        unpacked = decode(m, self.code, "value")
+        m.d.comb += [getattr(self, port).eq(getattr(unpacked, port)) for port in UNPACKED.members]
+        return m
