@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic on HiF8 codes.
 
-Imports `golden.decode`. Products are exact: 4-bit by 4-bit significands, a sum of two exponents.
+Imports `golden.format` and `golden.decode`. Products are exact: 4-bit by 4-bit significands, a sum of two exponents.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .decode import unpack
+from . import format as f
+from .decode import as_codes, unpack
 
 
 class Product(NamedTuple):
@@ -50,7 +51,7 @@ def multiply_fields(a: npt.ArrayLike, b: npt.ArrayLike) -> Product:
     Product
         Arrays of the broadcast shape.
     """
-    left, right = unpack(a), unpack(b)
+    left, right = unpack(as_codes(a, "a")), unpack(as_codes(b, "b"))
     nan = left.nan | right.nan | left.inf & right.zero | left.zero & right.inf
     significand = left.significand * right.significand
     return Product(
@@ -84,9 +85,6 @@ def multiply(a: npt.ArrayLike, b: npt.ArrayLike, dtype: npt.DTypeLike = np.float
     ValueError
         If a code is outside 0..255.
     """
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(f"dtype must be float32 or float64, not {dtype.name!r}")
     return product_values(multiply_fields(a, b), dtype)
 
 
@@ -104,8 +102,16 @@ def product_values(product: Product, dtype: npt.DTypeLike = np.float32) -> np.nd
     -------
     numpy.ndarray of `dtype`
         Of the shape of the fields.
+
+    Raises
+    ------
+    TypeError
+        If `dtype` is neither.
     """
-    dtype = np.dtype(dtype)
+    target = f.float_format(dtype)
+    if target not in (f.FP32, f.FP64):
+        raise TypeError(f"dtype must be float32 or float64, not {target.dtype.name!r}")
+    dtype = target.dtype
     magnitude = np.ldexp(
         np.asarray(product.significand).astype(dtype), product.exponent.astype(np.int32) - 6
     )

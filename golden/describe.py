@@ -75,7 +75,10 @@ def describe(code: int) -> Description:
     ValueError
         If `code` is outside 0..255.
     """
-    code = int(as_codes(code, "code")[()])
+    array = as_codes(code, "code")
+    if array.ndim:
+        raise TypeError(f"code must be a single integer, not {code!r}")
+    code = int(array)
     field, fields = dot_field(code), unpack(code)
     text = f"{code:08b}"
     cuts = np.cumsum([0, 1, field.prefix_width, field.exponent_width, field.mantissa_width])

@@ -87,7 +87,7 @@ def encode_words(words: npt.NDArray[np.integer], source: f.FloatFormat) -> npt.N
     result = np.ldexp(kept.astype(np.float64), inside - n)
 
     code = _CODES[np.minimum(np.searchsorted(_MAGNITUDES, result), _CODES.size - 1)]
-    code[(exponent < _LOWEST) | (significand == 0)] = f.ZERO
+    code[exponent < _LOWEST] = f.ZERO
     code[(exponent > f.MAX_EXPONENT) | (result > VALUES[f.MAX])] = f.INF
     code = np.where(code == f.ZERO, f.ZERO, code | sign << 7).astype(np.uint8)
     code[magnitude > source.inf_bits] = f.NAN
@@ -115,9 +115,14 @@ def as_floats(x: npt.ArrayLike, name: str = "x") -> tuple[np.ndarray, f.FloatFor
     ------
     TypeError
         If `x` is not of a floating-point type that HiF8 encodes from.
+    ValueError
+        If it is a Python integer beyond FP64.
     """
     python_number = isinstance(x, int | float) and not isinstance(x, bool)
-    array = np.asarray(x, np.float64) if python_number else np.asarray(x)
+    try:
+        array = np.asarray(x, np.float64) if python_number else np.asarray(x)
+    except OverflowError:
+        raise ValueError(f"{name} must be within the range of float64") from None
     try:
         return array, f.float_format(array.dtype)
     except TypeError:
@@ -161,7 +166,7 @@ def encode(
     Notes
     -----
     Paper, section 3. |x| below 2^-23 gives 0x00 for either sign, |x| from 1.25 * 2^15 on gives
-    infinity. Beyond input and output it needs a few hundred KB of memory.
+    infinity. Beyond input and output it needs less than 1 MB of memory.
     """
     Rounding.named(rounding)
     values, source = as_floats(x)
@@ -171,7 +176,7 @@ def encode(
     steps = np.nditer(
         [values, None],
         flags=["external_loop", "buffered", "zerosize_ok"],
-        op_flags=[["readonly", "contig", "nbo", "aligned"], ["writeonly", "allocate", "contig"]],
+        op_flags=[["readonly", "contig", "aligned"], ["writeonly", "allocate", "contig"]],
         op_dtypes=[source.dtype, np.uint8],
         buffersize=CHUNK,
     )
@@ -204,7 +209,8 @@ def quantize(
     Returns
     -------
     numpy.ndarray
-        Of the shape and the type of `x`: every HiF8 value is exact in each of the four.
+        Of the shape and the type of `x`, in native byte order: every HiF8 value is exact in each of
+        the four types.
     """
     values, source = as_floats(x)
     return decode(encode(values, rounding, **options), source.dtype)

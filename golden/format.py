@@ -140,8 +140,13 @@ def float_format(dtype: np.dtype | type) -> FloatFormat:
     TypeError
         If `dtype` is none of float16, bfloat16, float32 and float64.
     """
-    wanted = np.dtype(dtype)
-    for candidate in FLOAT_FORMATS:
-        if wanted == candidate.dtype or wanted.newbyteorder("=") == candidate.dtype:
-            return candidate
-    raise TypeError(f"dtype must be float16, bfloat16, float32 or float64, not {wanted.name!r}")
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if dtype is not None and wanted is not None:
+        for candidate in FLOAT_FORMATS:
+            if candidate.dtype in (wanted, wanted.newbyteorder("=")):
+                return candidate
+    shown = dtype if wanted is None or dtype is None else wanted.name
+    raise TypeError(f"dtype must be float16, bfloat16, float32 or float64, not {shown!r}")

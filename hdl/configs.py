@@ -20,7 +20,7 @@ from .layouts import Port
 from .multiplier import Multiplier
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """One configuration of a component.
 

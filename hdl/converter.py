@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden import format as f
 from .decoder import decode
-from .layouts import Port, float_layout, signature, word_port
+from .layouts import code_port, float_layout, signature, word_port
 
 
 class ToFloat(wiring.Component):
@@ -39,7 +39,7 @@ class ToFloat(wiring.Component):
         if target is not f.FP32:
             raise ValueError(f"target must be FP32, not {target!r}")
         self.target = target
-        self.ports = {"code": Port(In(8), "HiF8 code"), "x": word_port(target, Out)}
+        self.ports = {"code": code_port(In), "x": word_port(target, Out)}
         super().__init__(signature(self.ports))
 
     def elaborate(self, platform: object) -> Elaboratable:

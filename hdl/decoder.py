@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, PureInterface
 
 from ..golden import format as f
-from .layouts import SIGN_MAGNITUDE, UNPACKED, Port, code_layout, code_pattern, signature
+from .layouts import SIGN_MAGNITUDE, UNPACKED, Port, code_layout, code_pattern, code_port, signature
 
 
 def decode(m: Module, code: Value, name: str) -> PureInterface:
@@ -93,7 +93,7 @@ class Decoder(wiring.Component):
 
     def __init__(self) -> None:
         self.ports = {
-            "code": Port(In(8), "HiF8 code"),
+            "code": code_port(In),
             "sign": Port(Out(1), "bit 7 of the code"),
             "exponent": Port(Out(signed(6)), "two's complement E, -22 to 15; -23 for zero and NaN"),
             "significand": Port(

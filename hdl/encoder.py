@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden import format as f
-from .layouts import Port, float_layout, signature, word_port
+from .layouts import Port, code_port, float_layout, signature, word_port
 
 
 class Encoder(wiring.Component):
@@ -54,7 +54,7 @@ class Encoder(wiring.Component):
             "x": word_port(source, In),
             "saturate": Port(In(1), "1: the largest finite code in place of an infinity"),
             "nan_to_zero": Port(In(1), "1: zero in place of NaN"),
-            "code": Port(Out(8), "HiF8 code"),
+            "code": code_port(Out),
         }
         super().__init__(signature(self.ports))
 

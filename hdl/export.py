@@ -85,8 +85,7 @@ def _tidy(text: str) -> str:
 
 def _range(port: Port) -> str:
     """Return a port's bit range as Verilog writes it."""
-    width = port.member.shape if isinstance(port.member.shape, int) else port.member.shape.width
-    return f"[{width - 1}:0]" if width > 1 else ""
+    return f"[{port.width - 1}:0]" if port.width > 1 else ""
 
 
 def _parameters(unit: Unit) -> dict[str, str]:
@@ -154,12 +153,12 @@ def entry(unit: Unit, text: str) -> dict[str, object]:
             {
                 "name": name,
                 "direction": "input" if port.member.flow == wiring.In else "output",
-                "width": width,
-                "signed": bool(getattr(port.member.shape, "signed", False)),
+                "width": port.width,
+                "signed": port.signed,
+                "format": port.carries,
                 "bits": port.bits,
             }
             for name, port in unit.ports.items()
-            for width in [int(_range(port)[1:-3]) + 1 if _range(port) else 1]
         ],
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }

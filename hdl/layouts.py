@@ -6,7 +6,7 @@ Imports `golden.format`. This is the only place where a bit position is written 
 
 from typing import NamedTuple
 
-from amaranth.hdl import signed
+from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Flow, Member, Out, Signature
 
@@ -14,10 +14,37 @@ from ..golden.format import WIDTH, DotField, FloatFormat
 
 
 class Port(NamedTuple):
-    """A port of an exported module: its direction and shape, and what its bits mean."""
+    """A port of an exported module.
+
+    Attributes
+    ----------
+    member : Member
+        Its direction and shape.
+    bits : str
+        What its bits mean.
+    carries : str
+        The name of the number format whose words it carries, ``hif8`` or that of a `FloatFormat`;
+        empty for anything else.
+    """
 
     member: Member
     bits: str
+    carries: str = ""
+
+    @property
+    def width(self) -> int:
+        """Bits of the port."""
+        return Shape.cast(self.member.shape).width
+
+    @property
+    def signed(self) -> bool:
+        """Whether its bits are two's complement."""
+        return Shape.cast(self.member.shape).signed
+
+
+def code_port(flow: Flow) -> Port:
+    """Return the port that carries HiF8 codes."""
+    return Port(flow(WIDTH), "HiF8 code", "hif8")
 
 
 def signature(ports: dict[str, Port]) -> Signature:
@@ -32,6 +59,7 @@ def word_port(word: FloatFormat, flow: Flow) -> Port:
         flow(word.width),
         f"{word.name.upper()} word: sign [{sign}], exponent [{sign - 1}:{fraction}], "
         f"fraction [{fraction - 1}:0]",
+        word.name,
     )
 
 

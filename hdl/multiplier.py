@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .decoder import decode
-from .layouts import Port, signature
+from .layouts import Port, code_port, signature
 
 
 class Multiplier(wiring.Component):
@@ -40,8 +40,8 @@ class Multiplier(wiring.Component):
 
     def __init__(self) -> None:
         self.ports = {
-            "a": Port(In(8), "HiF8 code"),
-            "b": Port(In(8), "HiF8 code"),
+            "a": code_port(In),
+            "b": code_port(In),
             "sign": Port(Out(1), "sign of the product; 0 for zero and NaN"),
             "exponent": Port(Out(signed(7)), "two's complement sum of the exponents, -46 to 30"),
             "significand": Port(

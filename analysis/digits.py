@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real tensors: a small classifier of scikit-learn's handwritten digits, in FP32 and in HiF8.
+
+Imports no other room. What encodes and multiplies is handed in, so that one and the same forward
+pass runs on the golden model and on simulated RTL.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+TRAIN_IMAGES = 1400
+HIDDEN = 32
+WHITE = 16
+"""The largest grey level of the data set; images are divided by it."""
+TOLERANCE = 1e-3
+MAX_EPOCHS = 1000
+"""Training ends when the loss stands still to within the tolerance, long before the last epoch."""
+
+Tensor = npt.NDArray[np.float32]
+Encode = Callable[[Tensor], npt.NDArray[np.uint8]]
+Multiply = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.floating]]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained multilayer perceptron with ReLU, and the images it has not seen.
+
+    Attributes
+    ----------
+    weights : tuple of numpy.ndarray of float32
+        One per layer, of shape (inputs, outputs).
+    biases : tuple of numpy.ndarray of float32
+        One per layer, of shape (outputs,).
+    test_images : numpy.ndarray of float32
+        Of shape (images, 64), grey levels from 0 to 1.
+    test_labels : numpy.ndarray of int64
+        The digits that the images show.
+    """
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+    test_images: Tensor
+    test_labels: npt.NDArray[np.int64]
+
+
+@cache
+def train(seed: int = 0) -> Network:
+    """Train a 64-32-10 perceptron on 1,400 of the 1,797 digits that scikit-learn ships.
+
+    Parameters
+    ----------
+    seed : int
+        Of the split and of the training. On one machine and one set of library versions equal
+        seeds give equal weights.
+
+    Returns
+    -------
+    Network
+        With the other 397 images.
+    """
+    digits = load_digits()
+    images = (digits.data / WHITE).astype(np.float32)
+    train_images, test_images, train_labels, test_labels = train_test_split(
+        images, digits.target.astype(np.int64), train_size=TRAIN_IMAGES, random_state=seed
+    )
+    model = MLPClassifier((HIDDEN,), tol=TOLERANCE, max_iter=MAX_EPOCHS, random_state=seed)
+    model.fit(train_images, train_labels)
+    return Network(
+        weights=tuple(weights.astype(np.float32) for weights in model.coefs_),
+        biases=tuple(biases.astype(np.float32) for biases in model.intercepts_),
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+
+
+def forward(network: Network, *, encode: Encode, multiply: Multiply) -> Tensor:
+    """Classify the test images with HiF8 inputs to both matrix products.
+
+    Parameters
+    ----------
+    network : Network
+        From `train`.
+    encode : callable
+        From a float32 array of shape (n,) to its uint8 codes. Called twice per layer, for the
+        activations and for the weights.
+    multiply : callable
+        From two uint8 arrays of shape (n,) to the exact products of their elements, as float32 or
+        float64. Called once per layer with all pairs that its matrix product multiplies.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Logits, of shape (images, 10).
+    """
+
+    def product_matrix(activations: Tensor, weights: Tensor) -> Tensor:
+        a = encode(activations.ravel()).reshape(activations.shape)
+        b = encode(weights.ravel()).reshape(weights.shape)
+        left, right = np.broadcast_arrays(a[:, :, None], b[None, :, :])
+        products = multiply(left.ravel(), right.ravel()).reshape(left.shape)
+        return sum_products(products)
+
+    return _run(network, product_matrix)[-1]
+
+
+def sum_products(products: npt.NDArray[np.floating]) -> Tensor:
+    """Sum products over axis 1 and round the sums to FP32.
+
+    Parameters
+    ----------
+    products : numpy.ndarray of float32 or float64
+        Exact products of HiF8 values, of shape (images, inputs, outputs).
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Of shape (images, outputs).
+
+    Notes
+    -----
+    Every product of HiF8 values is a multiple of 2^-44. While the magnitudes of the products of
+    one sum add up to 2^9 at most, every partial sum in any order is a multiple of 2^-44 of at most
+    2^9, hence an integer of at most 2^53 times 2^-44: FP64 holds it, no addition rounds, and the
+    conversion to FP32 is the only rounding. `is_exact` tells whether that holds, and for this
+    network it does. Beyond it, sums of products up to 2^30 may round, in the order of the inputs.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities, should a circuit be wrong
+        return products.sum(axis=1, dtype=np.float64).astype(np.float32)
+
+
+def is_exact(products: npt.NDArray[np.floating]) -> bool:
+    """Tell whether `sum_products` is sure not to round before the end."""
+    bound = 2.0 ** (53 - 44)
+    return bool(np.all(np.abs(products, dtype=np.float64).sum(axis=1) <= bound))
+
+
+def forward_fp32(network: Network) -> Tensor:
+    """Classify the test images in FP32.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Logits, of shape (images, 10).
+    """
+    return _run(network, np.matmul)[-1]
+
+
+def _run(network: Network, product_matrix: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
+    """Return the input of every layer and, last, the logits."""
+    activations = [network.test_images]
+    for layer, (weights, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        sums = product_matrix(activations[-1], weights) + bias
+        last = layer == len(network.weights) - 1
+        activations.append(sums if last else np.maximum(sums, np.float32(0)))
+    return activations
+
+
+def accuracy(logits: Tensor, labels: npt.NDArray[np.int64]) -> float:
+    """Return the share of images whose largest logit is that of their label.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of float32
+        Of shape (images, classes).
+    labels : numpy.ndarray of int64
+        Of shape (images,).
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
+    return float(np.mean(logits.argmax(axis=1) == labels))
+
+
+def tensors(network: Network) -> dict[str, Tensor]:
+    """Return the real tensors that enter the matrix products, by name.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of float32
+        ``weights1`` and so on for the layers' weights, ``images``, and ``hidden1`` and so on for
+        the activations between the layers, as FP32 computes them.
+    """
+    weights = {f"weights{k}": w for k, w in enumerate(network.weights, start=1)}
+    images, *hidden, _ = _run(network, np.matmul)
+    return weights | {"images": images} | {f"hidden{k}": a for k, a in enumerate(hidden, start=1)}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All figures: their titles and captions, and how they are built, what ``hif8 figures`` does.
+
+Imports the figures' modules and `analysis.files`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import code_map, digits_figure, files, precision
+
+COMMAND = "hif8 figures"
+GALLERY = Path(__file__).parent / "gallery"
+"""Where the pictures of the README lie, as part of the repository."""
+GALLERY_FIGURES = ("precision",)
+INDEX = "figures.json"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes
+    ----------
+    title : str
+        A few words.
+    caption : str
+        How to read it.
+    alt : str
+        What it shows, for those who cannot see it.
+    module : module
+        With the functions ``compute() -> rows``, ``draw(rows, path)`` and ``finding(rows) -> str``.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    module: ModuleType
+
+
+FIGURES = {
+    "precision": Figure(
+        title="Precision over magnitude",
+        caption=(
+            "Significand bits are 1 + log2 of the number of values in the binade, counted in each "
+            "format's table of codes. A line is interrupted where a binade has no value. Lines of "
+            "8-bit formats with the same number of bits are drawn side by side, slightly apart. "
+            "After figure 1 of arXiv 2409.16626, extended."
+        ),
+        alt=(
+            "Step lines of significand bits over the binary exponent, 16-bit formats above and "
+            "8-bit formats below. HiF8 is highest around exponent zero and falls off to both sides."
+        ),
+        module=precision,
+    ),
+    "code_map": Figure(
+        title="The codes and their values",
+        caption=(
+            "Every code with sign 0; a leading 1 negates the value, except that 10000000 is NaN. "
+            "Above each value its code in hexadecimal. Colours change with the dot field; grey "
+            "cells are denormal."
+        ),
+        alt=(
+            "A grid of 8 by 16 cells, one per code without sign, each with the value that the code "
+            "stands for, and the dot field and its number of mantissa bits beside each line."
+        ),
+        module=code_map,
+    ),
+    "digits": Figure(
+        title="Where real tensors lie",
+        caption=(
+            "Weights and activations of a small perceptron trained on scikit-learn's digits, all "
+            "that enters its matrix products: the share of each tensor's non-zero values "
+            "in each binade, on a logarithmic axis. No scale is applied. Values that HiF8 rounds "
+            "to zero are gathered at the left; those just outside of the first band round up into "
+            "it."
+        ),
+        alt=(
+            "Lines of the share of values over the binary exponent for two weight matrices, the "
+            "images and the hidden activations, over bands shaded by HiF8's significand bits."
+        ),
+        module=digits_figure,
+    ),
+}
+"""All figures by the name of their files, in the order of the report."""
+
+
+def build(out: Path) -> list[Path]:
+    """Compute and draw all figures.
+
+    Parameters
+    ----------
+    out : Path
+        Folder; made if missing. Each file is written whole or not at all.
+
+    Returns
+    -------
+    list of Path
+        For every figure its picture as SVG and PNG and its data as CSV; and at last an index in
+        JSON with titles, captions and findings, which `read` reads.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written to.
+    """
+    paths, index = [], []
+    for name, figure in FIGURES.items():
+        rows = figure.module.compute()
+        svg, png, data = (out / f"{name}{suffix}" for suffix in (".svg", ".png", ".csv"))
+        figure.module.draw(rows, svg)
+        figure.module.draw(rows, png)
+        files.write_csv(data, rows)
+        paths += [svg, png, data]
+        index.append(
+            {
+                "name": name,
+                "title": figure.title,
+                "finding": figure.module.finding(rows),
+                "caption": figure.caption,
+                "alt": figure.alt,
+                "command": COMMAND,
+            }
+        )
+    text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+    return [*paths, files.write(out / INDEX, text.encode())]
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Return what `build` wrote, as the report takes it.
+
+    Parameters
+    ----------
+    folder : Path
+        That `build` was given.
+
+    Returns
+    -------
+    list of dict
+        Per figure ``name``, ``title``, ``finding``, ``caption``, ``alt``, ``command`` and ``svg``,
+        the bytes of the picture.
+
+    Raises
+    ------
+    OSError
+        If a file is missing.
+    """
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    return [entry | {"svg": (folder / f"{entry['name']}.svg").read_bytes()} for entry in index]
+
+
+def draw_gallery(folder: Path = GALLERY) -> list[Path]:
+    """Draw the pictures that the README shows; a test keeps the committed ones up to date.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    paths = [folder / f"{name}.svg" for name in GALLERY_FIGURES]
+    for name, path in zip(GALLERY_FIGURES, paths, strict=True):
+        module = FIGURES[name].module
+        module.draw(module.compute(), path)
+    return paths

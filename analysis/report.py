@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report: one self-contained page of verdicts, figures and tables.
+
+Imports `analysis.files`; what was simulated, drawn and exported it is told by its caller.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import files
+
+PAGE = "index.html"
+
+STATUSES = ("pass", "fail", "not run")
+"""What a run may say of itself."""
+
+LABELS = {"mismatch": "MISMATCH", "fail": "FAILED", "not run": "NOT RUN", "pass": "bit-exact"}
+"""What the page makes of that, the worst first, and what it calls it."""
+
+BADGES = {
+    "mismatch": "\N{BALLOT X} MISMATCH: RTL and golden model differ",
+    "fail": "\N{BALLOT X} FAILED: a run did not compare all its cases",
+    "not run": "\N{WARNING SIGN} INCOMPLETE: some runs were NOT RUN",
+    "pass": "\N{CHECK MARK} all runs bit-exact",
+}
+"""What the page says of all runs together."""
+
+
+def render(
+    out: Path,
+    *,
+    verdicts: Sequence[dict[str, Any]],
+    demo: dict[str, Any] | None,
+    figures: Sequence[dict[str, Any]],
+    values_rows: Sequence[dict[str, str]],
+    manifest: dict[str, Any],
+) -> Path:
+    """Write the report as one HTML file that needs no other file and no network.
+
+    Parameters
+    ----------
+    out : Path
+        Folder; made if missing.
+    verdicts : sequence of dict
+        One per unit and simulator: ``unit``, ``simulator``, ``simulator_version``, ``cases``,
+        ``expected``, ``mismatches``, ``seconds``, ``rate`` (cases a second), ``status`` (``pass``,
+        ``fail`` or ``not run``), ``note``, ``command``.
+    demo : dict, optional
+        ``accuracy_fp32`` and ``accuracy_hif8`` (0 to 1), ``encodes``, ``products``, ``bit_exact``,
+        ``simulator``, ``images``, ``command``. None if it was not run, which the page says.
+    figures : sequence of dict
+        From `analysis.figures.read`.
+    values_rows : sequence of dict
+        From `analysis.values.compute`.
+    manifest : dict
+        Of the exported Verilog: ``tool_versions`` and ``modules``.
+
+    Returns
+    -------
+    Path
+        The page, ``index.html`` in `out`. Equal arguments give equal bytes.
+
+    Raises
+    ------
+    OSError
+        If the page cannot be written.
+    ValueError
+        If a verdict's status is none of the three.
+    """
+    runs = [verdict | {"status": _status(verdict)} for verdict in verdicts]
+    alarms = {status: _alarms(status, runs, demo) for status in LABELS if status != "pass"}
+    overall = next((status for status, lines in alarms.items() if lines), "pass")
+    page = _environment().get_template("report.html.j2")
+    text = page.render(
+        runs=runs,
+        alarms=alarms,
+        overall=overall,
+        badge=BADGES[overall],
+        labels=LABELS,
+        summary=_summary(runs),
+        notes=_notes(runs),
+        demo=demo,
+        figures=[figure | {"uri": _data_uri(figure["svg"])} for figure in figures],
+        values_rows=values_rows,
+        manifest=manifest,
+        commands=_commands(runs, demo, figures),
+    )
+    return files.write(out / PAGE, text.encode())
+
+
+def _status(verdict: dict[str, Any]) -> str:
+    """Return the label's key for a verdict, trusting its counts more than its status.
+
+    Raises
+    ------
+    ValueError
+        If there is no such status.
+    """
+    status = verdict["status"]
+    if status not in STATUSES:
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}")
+    if verdict["mismatches"]:
+        return "mismatch"
+    complete = 0 < verdict["cases"] == verdict["expected"]
+    return "fail" if status == "pass" and not complete else status
+
+
+def _alarms(status: str, runs: list[dict[str, Any]], demo: dict[str, Any] | None) -> list[str]:
+    """Return a line for all that failed or that was not run; nothing run at all is not a pass."""
+    lines = [
+        f"{run['unit']} under {run['simulator']}" + (f": {run['note']}" if run["note"] else "")
+        for run in runs
+        if run["status"] == status
+    ]
+    if status == "not run" and not runs:
+        lines.append("no unit was simulated")
+    if status == "not run" and demo is None:
+        lines.append("the digits")
+    if status == "mismatch" and demo is not None and not demo["bit_exact"]:
+        lines.append("the digits: the simulated forward pass differs from the golden model's")
+    return lines
+
+
+def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Count what was run, for the paragraph at the top."""
+    done = [run for run in runs if run["status"] != "not run"]
+    return {
+        "done": len(done),
+        "not_run": len(runs) - len(done),
+        "failed": sum(run["status"] != "pass" for run in done),
+        "units": len({run["unit"] for run in done}),
+        "simulators": list(dict.fromkeys(_simulator(run) for run in done)),
+        "cases": sum(run["cases"] for run in done),
+        "mismatches": sum(run["mismatches"] for run in done),
+    }
+
+
+def _simulator(run: dict[str, Any]) -> str:
+    """Return a run's simulator with its version."""
+    return f"{run['simulator']} {run['simulator_version']}".strip()
+
+
+def _notes(runs: list[dict[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    """Return the simulators for each unit and note of the runs that passed: which cases they ran.
+
+    The notes of other runs stand in the alarms.
+    """
+    notes = {}
+    for run in runs:
+        if run["status"] == "pass" and run["note"]:
+            notes.setdefault((run["unit"], run["note"]), []).append(run["simulator"])
+    return notes
+
+
+def _commands(
+    runs: list[dict[str, Any]], demo: dict[str, Any] | None, figures: Sequence[dict[str, Any]]
+) -> list[str]:
+    """Return the commands that made the page's parts, each once, in the order of the page."""
+    parts = [*([demo] if demo else []), *runs, *figures]
+    return [command for command in dict.fromkeys(part["command"] for part in parts) if command]
+
+
+def _data_uri(svg: bytes) -> str:
+    """Return a picture as an address that holds it whole; as an image its ids stay its own."""
+    return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
+
+
+def port_range(port: dict[str, Any]) -> str:
+    """Return a port's name with its bit range, as Verilog writes it."""
+    return f"{port['name']}[{port['width'] - 1}:0]" if port["width"] > 1 else port["name"]
+
+
+def count(number: float) -> str:
+    """Return a number of things with its thousands apart."""
+    return f"{number:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 in per cent."""
+    return f"{100 * share:.2f}\N{NO-BREAK SPACE}%"
+
+
+def _environment() -> Environment:
+    """Return the template engine: everything escaped, nothing undefined."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"count": count, "percent": percent, "port_range": port_range}
+    return environment

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time of golden's encode and decode per element, against its peers and a plain copy.
+
+Imports golden, NumPy, ml_dtypes and rich; en_dtypes and gfloat inside `measure`, if installed.
+"""
+
+import importlib
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+from rich.table import Table
+
+from ..golden.decode import decode
+from ..golden.encode import encode
+
+GFLOAT_ELEMENTS = 100_000
+"""As many as gfloat is given at most: it is a reference by design, and takes its time."""
+
+NOT_INSTALLED = "not installed"
+SEED = 2409_16626
+
+
+class Row(NamedTuple):
+    """One operation and what it took.
+
+    Attributes
+    ----------
+    operation : str
+        The library, the type and the direction.
+    elements : int
+        How many elements it was timed on; 0 if it was not.
+    ns_per_element : float or None
+        Nanoseconds per element, the best of the repeats; None if it was not timed.
+    extra_bytes : int or None
+        Peak memory beyond input and output; None if it was not measured.
+    note : str
+        What the reader should know besides.
+    """
+
+    operation: str
+    elements: int
+    ns_per_element: float | None
+    extra_bytes: int | None = None
+    note: str = ""
+
+
+class _Candidate(NamedTuple):
+    """An operation to time: `run` is None if its library is not installed."""
+
+    operation: str
+    elements: int
+    run: Callable[[], np.ndarray] | None
+    traced: bool = False
+    note: str = ""
+
+
+def _casts(name: str, x: np.ndarray, dtype: np.dtype | type, note: str) -> list[_Candidate]:
+    """Return the casts of `x` to a NumPy extension type and back."""
+    narrow = x.astype(dtype)
+    return [
+        _Candidate(f"{name} astype", x.size, lambda: x.astype(dtype), note=note),
+        _Candidate(f"{name} back", x.size, lambda: narrow.astype(x.dtype), note=note),
+    ]
+
+
+def _en_dtypes(x: np.ndarray) -> list[_Candidate]:
+    name = "en_dtypes hifloat8"
+    try:
+        library = importlib.import_module("en_dtypes")
+    except ImportError:
+        return [_Candidate(f"{name} {way}", 0, None) for way in ("astype", "back")]
+    return _casts(name, x, library.hifloat8, "the same format")
+
+
+def _gfloat(x: np.ndarray) -> list[_Candidate]:
+    name = "gfloat ocp_e4m3"
+    try:
+        library = importlib.import_module("gfloat")
+        formats = importlib.import_module("gfloat.formats")
+    except ImportError:
+        return [_Candidate(f"{name} {way}", 0, None) for way in ("encode", "decode")]
+    kind = formats.format_info_ocp_e4m3
+    few = x[:GFLOAT_ELEMENTS].copy()
+
+    def run() -> np.ndarray:
+        return library.encode_ndarray(kind, library.round_ndarray(kind, few))
+
+    codes = run()
+    note = f"on {few.size:,} elements" if few.size < x.size else ""
+    return [
+        _Candidate(f"{name} encode", few.size, run, note=note),
+        _Candidate(
+            f"{name} decode", few.size, lambda: library.decode_ndarray(kind, codes), note=note
+        ),
+    ]
+
+
+def _time(run: Callable[[], np.ndarray]) -> int:
+    """Return the nanoseconds that one call takes, its output's allocation included."""
+    start = time.perf_counter_ns()
+    result = run()
+    elapsed = time.perf_counter_ns() - start
+    del result
+    return elapsed
+
+
+def _extra_bytes(run: Callable[[], np.ndarray]) -> int:
+    """Return the peak memory of one call beyond its input, which exists already, and its output."""
+    tracemalloc.start()
+    try:
+        result = run()
+        return tracemalloc.get_traced_memory()[1] - result.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
+    """Time encode and decode, their peers and a plain copy on one array, in one run.
+
+    The array is FP32, of a standard normal distribution. The operations take turns, so that what
+    else the machine does meanwhile falls on all of them; the best turn of each counts.
+
+    Parameters
+    ----------
+    elements : int
+        The size of the array.
+    repeats : int
+        How many turns each operation has.
+
+    Returns
+    -------
+    list of Row
+        The copy first, then hif8, then the peers. A library that is not installed has rows too,
+        which say so.
+
+    Raises
+    ------
+    ValueError
+        If `elements` or `repeats` is not positive.
+    """
+    if elements < 1:
+        raise ValueError(f"elements must be positive, not {elements!r}")
+    if repeats < 1:
+        raise ValueError(f"repeats must be positive, not {repeats!r}")
+    x = np.random.default_rng(SEED).standard_normal(elements, np.float32)
+    codes = encode(x)
+    candidates = [
+        _Candidate("copy", elements, x.copy, note="float32 to float32"),
+        _Candidate("hif8 encode", elements, lambda: encode(x), traced=True),
+        _Candidate("hif8 decode", elements, lambda: decode(codes), traced=True),
+        *_en_dtypes(x),
+        *_casts("ml_dtypes float8_e4m3fn", x, ml_dtypes.float8_e4m3fn, ""),
+        *_casts("ml_dtypes float8_e5m2", x, ml_dtypes.float8_e5m2, ""),
+        *_gfloat(x),
+    ]
+    runs = {c.operation: c.run for c in candidates if c.run is not None}
+    turns = [{operation: _time(run) for operation, run in runs.items()} for _ in range(repeats)]
+    return [
+        Row(c.operation, 0, None, note=NOT_INSTALLED)
+        if c.run is None
+        else Row(
+            operation=c.operation,
+            elements=c.elements,
+            ns_per_element=min(turn[c.operation] for turn in turns) / c.elements,
+            extra_bytes=_extra_bytes(c.run) if c.traced else None,
+            note=c.note,
+        )
+        for c in candidates
+    ]
+
+
+def table(rows: list[Row]) -> Table:
+    """Lay out rows for a terminal.
+
+    Parameters
+    ----------
+    rows : list of Row
+        From `measure`.
+
+    Returns
+    -------
+    rich.table.Table
+        One line a row, its units in the column heads; an empty cell is a figure not measured.
+    """
+    result = Table(title="golden against its peers")
+    result.add_column("operation", no_wrap=True)
+    for head in ("elements", "ns/element", "extra KB"):
+        result.add_column(head, justify="right")
+    result.add_column("note")
+    for row in rows:
+        result.add_row(
+            row.operation,
+            f"{row.elements:,}" if row.elements else "",
+            "" if row.ns_per_element is None else f"{row.ns_per_element:.2f}",
+            "" if row.extra_bytes is None else f"{row.extra_bytes / 1000:,.0f}",
+            row.note,
+        )
+    return result

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every bench shares inside the simulator: its job, its batches, the comparison, the count.
+
+Imports `hdl.configs` and `sim.lanes`. A bench, `sim.bench_<name>`, holds what is its own: which
+cases, how many they must be, and what golden expects of them.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from ..hdl.configs import UNITS, Unit
+from . import lanes
+
+JOB_VARIABLE = "HIF8_JOB"
+BATCH = 1 << 16
+"""Cases between two comparisons, and two reports of progress."""
+
+Arrays = dict[str, np.ndarray]
+Expect = Callable[[Unit, Arrays, dict[str, int]], Arrays]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a simulation is asked to do; handed over as a JSON file.
+
+    Attributes
+    ----------
+    unit : str
+        Name of the unit, a row of `hdl.configs`.
+    folder : str
+        Where the files of this run are: results, outputs, progress, tensors.
+    lanes : int
+        How many copies of the unit the simulated top has.
+    seed : int
+        Seeds every random case.
+    random_cases : int
+        How many random cases a bench adds whose space is too large to exhaust.
+    tensors : bool
+        Take the cases from ``tensors.npz`` in the folder instead of the bench's own.
+    options : dict of int, optional
+        One setting of the run-time options instead of all.
+    """
+
+    unit: str
+    folder: str
+    lanes: int
+    seed: int = 0
+    random_cases: int = 0
+    tensors: bool = False
+    options: dict[str, int] | None = None
+
+    def save(self) -> Path:
+        """Write the job into its folder and return the file."""
+        path = Path(self.folder, "job.json")
+        path.write_text(json.dumps(asdict(self)))
+        return path
+
+    @classmethod
+    def load(cls) -> "Job":
+        """Read the job that the environment names."""
+        return cls(**json.loads(Path(os.environ[JOB_VARIABLE]).read_text()))
+
+    @property
+    def settings(self) -> list[dict[str, int]]:
+        """Every setting of the unit's run-time options that is to be run."""
+        if self.options is not None:
+            return [self.options]
+        names = UNITS[self.unit].options
+        return [dict(zip(names, bits, strict=True)) for bits in product((0, 1), repeat=len(names))]
+
+    def file(self, name: str) -> Path:
+        """Return a file in the job's folder."""
+        return Path(self.folder, name)
+
+
+@dataclass
+class Tally:
+    """What a bench found out so far."""
+
+    cases: int = 0
+    mismatches: int = 0
+    seconds: float = 0.0
+    first: dict[str, object] | None = None
+
+    def compare(
+        self, inputs: Arrays, options: dict[str, int], expected: Arrays, got: Arrays
+    ) -> None:
+        """Count the cases of one batch and those whose outputs are not equal, bit for bit."""
+        cases = {len(column) for column in (*inputs.values(), *expected.values(), *got.values())}
+        if len(cases) != 1 or set(expected) != set(got):
+            raise AssertionError(f"columns do not match: {cases}, {set(expected)}, {set(got)}")
+        wrong = np.zeros(cases.pop(), bool)
+        for name, column in expected.items():
+            wrong |= column != got[name]
+        self.cases += wrong.size
+        self.mismatches += int(wrong.sum())
+        if self.first is None and wrong.any():
+            place = int(np.argmax(wrong))
+            self.first = {
+                key: {name: int(column[place]) for name, column in columns.items()}
+                for key, columns in (("inputs", inputs), ("expected", expected), ("got", got))
+            } | {"options": options}
+
+
+def batches(columns: Arrays) -> Iterator[Arrays]:
+    """Cut columns of cases into batches."""
+    cases = len(next(iter(columns.values())))
+    for start in range(0, cases, BATCH):
+        yield {name: column[start : start + BATCH] for name, column in columns.items()}
+
+
+async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: Expect) -> None:
+    """Run a bench: every case under every setting of the options, compared with golden.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+        The simulated top, a wrapper of `sim.lanes`.
+    cases : callable
+        The bench's own cases: a job to columns of input words.
+    expect : callable
+        What golden says: unit, input words and options to columns of output words.
+
+    Raises
+    ------
+    AssertionError
+        If any case differs, or none was run.
+    """
+    job = Job.load()
+    unit = UNITS[job.unit]
+    tally = Tally()
+    kept: list[Arrays] = []
+    dtypes = {name: lanes.lane_dtype(port) for name, port in unit.ports.items()}
+    begin = time.perf_counter()
+    for options in job.settings:
+        if job.tensors:
+            with np.load(job.file("tensors.npz")) as tensors:
+                source: Iterable[Arrays] = batches(
+                    {name: tensors[name] for name in unit.data_inputs}
+                )
+        else:
+            source = (part for columns in cases(job) for part in batches(columns))
+        for columns in source:
+            inputs = {name: np.ascontiguousarray(v, dtypes[name]) for name, v in columns.items()}
+            got = await lanes.run(dut, unit, job.lanes, inputs, options)
+            expected = expect(unit, inputs, options)
+            tally.compare(inputs, options, {n: expected[n].astype(dtypes[n]) for n in got}, got)
+            tally.seconds = time.perf_counter() - begin
+            job.file("progress").write_text(str(tally.cases))
+            if job.tensors:
+                kept.append(got)
+    if job.tensors:
+        joined = {name: np.concatenate([part[name] for part in kept]) for name in unit.outputs}
+        np.savez(job.file("outputs.npz"), **joined)
+    job.file("results.json").write_text(json.dumps(asdict(tally)))
+    assert tally.cases > 0, "no case was run"
+    assert tally.mismatches == 0, f"{tally.mismatches} of {tally.cases} cases differ"

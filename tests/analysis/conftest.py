@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several tests of this room need once: the trained network and the drawn figures."""
+
+from pathlib import Path
+
+import pytest
+from hif8.analysis import digits, figures
+
+
+@pytest.fixture(scope="session")
+def network() -> digits.Network:
+    return digits.train()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("figures")
+    figures.build(out)
+    return out

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The precision figure: its rows, its sentence, its bytes.
+
+Imports hif8.analysis.
+"""
+
+import math
+from pathlib import Path
+
+import pytest
+from hif8.analysis import figures, precision
+from hif8.analysis.formats import BF16, FORMATS
+
+
+def test_rows_hold_every_binade_of_every_format_once() -> None:
+    rows = precision.compute()
+    assert len({(row.format, row.exponent) for row in rows}) == len(rows)
+    assert {row.format for row in rows} == set(FORMATS)
+    for entry in FORMATS.values():
+        found = [row for row in rows if row.format == entry.name]
+        assert sum(row.values for row in found) == entry.positive.size
+        assert [row.exponent for row in found] == sorted(entry.binades)
+    assert all(row.significand_bits == 1 + math.log2(row.values) for row in rows)
+
+
+def test_only_bf16_leaves_the_axis() -> None:
+    low, high = precision.SHOWN
+    outside = {row.format for row in precision.compute() if not low <= row.exponent <= high}
+    assert outside == {BF16.name}
+
+
+def test_finding_rests_on_the_rows() -> None:
+    rows = precision.compute()
+    text = precision.finding(rows)
+    assert "38 binades, 2⁻²² to 2¹⁵" in text
+    assert "FP16 has them in 40" in text
+    fewer = [row for row in rows if (row.format, row.exponent) != ("hif8", 15)]
+    assert "37 binades, 2⁻²² to 2¹⁴" in precision.finding(fewer)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_two_drawings_have_equal_bytes(suffix: str, tmp_path: Path, built: Path) -> None:
+    again = tmp_path / f"again{suffix}"
+    precision.draw(precision.compute(), again)
+    assert again.read_bytes() == (built / f"precision{suffix}").read_bytes()
+
+
+def test_gallery_equals_a_fresh_drawing(tmp_path: Path) -> None:
+    """If not: python -c 'from hif8.analysis import figures; figures.draw_gallery()'."""
+    (fresh,) = figures.draw_gallery(tmp_path)
+    assert (figures.GALLERY / fresh.name).read_bytes() == fresh.read_bytes()

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report says what it was told, loudly where it must, and loads nothing.
+
+Imports hif8.analysis.
+"""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hif8.analysis import figures, report, values
+from jinja2 import UndefinedError
+
+PASS = {
+    "unit": "decoder",
+    "simulator": "verilator",
+    "simulator_version": "5.048",
+    "cases": 65536,
+    "expected": 65536,
+    "mismatches": 0,
+    "seconds": 0.5,
+    "rate": 131072.0,
+    "status": "pass",
+    "note": "all of them",
+    "command": "hif8 verify decoder --sim verilator",
+}
+MISMATCH = PASS | {"unit": "multiplier", "mismatches": 3, "status": "fail", "note": "a < b"}
+NOT_RUN = PASS | {
+    "simulator": "icarus",
+    "simulator_version": "",
+    "status": "not run",
+    "note": "no iverilog here",
+    "cases": 0,
+    "expected": 0,
+}
+DEMO = {
+    "accuracy_fp32": 0.97,
+    "accuracy_hif8": 0.96,
+    "encodes": 40480,
+    "products": 940096,
+    "bit_exact": True,
+    "simulator": "verilator 5.048",
+    "images": 100,
+    "command": "hif8 demo",
+}
+PORT = {"direction": "input", "width": 8, "signed": False, "bits": "HiF8 code", "name": "code"}
+MANIFEST = {
+    "tool_versions": {"amaranth": "0.5.10"},
+    "modules": [
+        {
+            "module": "hif8_decoder",
+            "unit": "decoder",
+            "file": "hif8_decoder.v",
+            "latency": 0,
+            "sha256": "0123456789abcdef" * 4,
+            "parameters": {"source": "fp32"},
+            "ports": [
+                PORT,
+                PORT | {"name": "exponent", "direction": "output", "width": 6, "signed": True},
+                PORT | {"name": "zero", "direction": "output", "width": 1},
+            ],
+        }
+    ],
+}
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced and ids unique; gathers the text and the addresses."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [value for key, value in attrs if key == "id"]
+        self.addresses += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@pytest.fixture
+def render(built: Path, tmp_path: Path) -> Any:
+    def rendered(verdicts: list[dict], demo: dict | None = DEMO, **others: Any) -> str:
+        arguments = {
+            "figures": figures.read(built),
+            "values_rows": values.compute(),
+            "manifest": MANIFEST,
+        }
+        page = report.render(tmp_path, verdicts=verdicts, demo=demo, **arguments | others)
+        assert page == tmp_path / "index.html"
+        return page.read_text(encoding="utf-8")
+
+    return rendered
+
+
+def test_page_of_passes_says_bit_exact_and_nothing_louder(render: Any) -> None:
+    page = Page(render([PASS]))
+    assert "all runs bit-exact" in page.words
+    assert (
+        "65,536 cases were compared with the golden model bit for bit: 0 mismatches" in page.words
+    )
+    for word in ("MISMATCH", "NOT RUN", "FAILED"):
+        assert word not in page.text
+
+
+def test_page_shows_a_mismatch_and_a_missing_run_loudly(render: Any) -> None:
+    html = render([PASS, MISMATCH, NOT_RUN])
+    page = Page(html)
+    assert "MISMATCH: RTL and golden model differ" in page.words
+    assert "multiplier under verilator: a < b" in page.words
+    assert "decoder under icarus: no iverilog here" in page.words
+    assert "1 run was not run" in page.words
+    assert html.count('role="alert"') == 2
+    assert "all runs bit-exact" not in page.text
+
+
+def test_page_of_a_missing_run_alone_is_no_pass(render: Any) -> None:
+    page = Page(render([PASS, NOT_RUN]))
+    assert "INCOMPLETE: some runs were NOT RUN" in page.words
+    assert "all runs bit-exact" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({"mismatches": 1}, "MISMATCH"),
+        ({"cases": 65535}, "FAILED"),
+        ({"cases": 0, "expected": 0}, "FAILED"),
+        ({"status": "fail"}, "FAILED"),
+    ],
+)
+def test_page_trusts_counts_more_than_a_status(render: Any, changes: dict, label: str) -> None:
+    page = Page(render([PASS | changes]))
+    assert label in page.text
+    assert "all runs bit-exact" not in page.text
+
+
+def test_page_with_nothing_run_is_incomplete(render: Any) -> None:
+    page = Page(render([], demo=None))
+    assert "INCOMPLETE" in page.text
+    assert "no unit was simulated" in page.words
+    assert "Nothing was simulated." in page.words
+
+
+def test_page_shows_a_wrong_demo_loudly(render: Any) -> None:
+    page = Page(render([PASS], DEMO | {"bit_exact": False}))
+    assert "MISMATCH: RTL and golden model differ" in page.words
+    assert "the simulated forward pass differs from the golden model's" in page.words
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "text"),
+    [
+        (0.97, "As many images are classified correctly with HiF8 as in FP32."),
+        (0.96, "With HiF8, 1 image fewer of 100 is classified correctly than in FP32."),
+        (0.99, "With HiF8, 2 images more of 100 are classified correctly than in FP32."),
+    ],
+)
+def test_page_says_what_hif8_costs_in_images(render: Any, accuracy: float, text: str) -> None:
+    assert text in Page(render([PASS], DEMO | {"accuracy_hif8": accuracy})).words
+
+
+def test_page_shows_modules_values_figures_and_commands(render: Any, built: Path) -> None:
+    page = Page(render([PASS]))
+    for text in ("code[7:0]", "exponent[5:0] signed", "0123456789ab…", "source = fp32"):
+        assert text in page.words
+    for row in values.compute():
+        assert all(cell in page.text for cell in row.values() if cell != row["quantity"])
+    for figure in figures.read(built):
+        assert figure["finding"] in page.text
+        assert figure["caption"] in page.text
+    for command in ("hif8 demo", "hif8 figures", PASS["command"]):
+        assert command in page.text
+
+
+def test_page_loads_nothing_and_embeds_every_picture(render: Any, built: Path) -> None:
+    html = render([PASS, MISMATCH, NOT_RUN])
+    page = Page(html)
+    assert not re.search(r"https?:|@import|url\(|<script|<link", html)
+    assert len(page.ids) == len(set(page.ids))
+    prefix = "data:image/svg+xml;base64,"
+    pictures = [address for address in page.addresses if address.startswith(prefix)]
+    others = set(page.addresses) - set(pictures)
+    assert others == {f"#{i}" for i in page.ids if not i.startswith("figure-")}
+    drawn = [figure["svg"] for figure in figures.read(built)]
+    assert [base64.b64decode(picture[len(prefix) :]) for picture in pictures] == drawn
+
+
+def test_page_escapes_what_it_is_told(render: Any) -> None:
+    html = render([PASS | {"note": "<script>alert(1)</script>"}])
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_page_is_made_for_dark_paper_and_phones(render: Any) -> None:
+    html = render([PASS])
+    for text in ("prefers-color-scheme: dark", "@media print", 'name="viewport"', 'lang="en"'):
+        assert text in html
+
+
+def test_rendering_twice_gives_equal_bytes(render: Any) -> None:
+    assert render([PASS, NOT_RUN]) == render([PASS, NOT_RUN])
+
+
+def test_unknown_status_is_refused(render: Any) -> None:
+    with pytest.raises(ValueError, match="status must be one of pass, fail, not run, not 'fine'"):
+        render([PASS | {"status": "fine"}])
+
+
+def test_missing_field_is_refused_and_nothing_written(render: Any, tmp_path: Path) -> None:
+    with pytest.raises(UndefinedError):
+        render([PASS], manifest={"modules": []})
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_folder_is_an_oserror(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        report.render(
+            tmp_path / "file", verdicts=[], demo=None, figures=[], values_rows=[], manifest=MANIFEST
+        )

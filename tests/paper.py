@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's equations in exact `fractions.Fraction` arithmetic: what golden is checked against.
+
+Imports the standard library alone. Scalar, slow, and written apart from golden: nothing of hif8.
+
+A value is a `Fraction`, or one of the floats inf, -inf and nan. There is one zero: HiF8 has no
+negative one, and a negative zero of an IEEE format is `Fraction(0)` here.
+"""
+
+import math
+from bisect import bisect_right
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+Value = Fraction | float
+
+PATTERNS = ("11sxxxm", "10sxxmm", "01sxmmm", "001smmm", "0001mmm", "0000mmm")
+"""Tables 1-3: the bits after the sign; s and x of the exponent, m of the mantissa."""
+DENORMAL = PATTERNS[-1]
+
+ZERO, NAN, INF, MAX = 0x00, 0x80, 0x6F, 0x6E
+
+
+class Fields(NamedTuple):
+    """A code, read by its row of the table."""
+
+    pattern: str
+    sign: int
+    exponent: int
+    mantissa: int
+    mantissa_width: int
+
+
+def fields(code: int) -> Fields:
+    """Take a code apart, without regard to zero, the infinities and NaN."""
+    sign, *rest = f"{code:08b}"
+    pattern = next(
+        p for p in PATTERNS if all(b == c for b, c in zip(rest, p, strict=True) if c in "01")
+    )
+
+    def bits(letter: str) -> str:
+        return "".join(b for b, c in zip(rest, pattern, strict=True) if c == letter)
+
+    mantissa = int(bits("m"), 2)
+    if pattern == DENORMAL:
+        exponent = mantissa - 23
+    elif bits("s"):
+        exponent = int("1" + bits("x"), 2) * (-1 if bits("s") == "1" else 1)
+    else:
+        exponent = 0
+    return Fields(pattern, int(sign), exponent, mantissa, len(bits("m")))
+
+
+@cache
+def value(code: int) -> Value:
+    """Return what a code stands for: equation 1 for normals, 2 for denormals."""
+    special = {ZERO: Fraction(0), NAN: math.nan, INF: math.inf, 0x80 | INF: -math.inf}
+    if code in special:
+        return special[code]
+    pattern, sign, exponent, mantissa, n = fields(code)
+    fraction = Fraction(0) if pattern == DENORMAL else Fraction(mantissa, 2**n)
+    return (-1) ** sign * Fraction(2) ** exponent * (1 + fraction)
+
+
+POSITIVE = sorted((value(code), code) for code in range(1, 0x80) if code != INF)
+"""The 126 positive finite values with their codes, in order."""
+CODES = [ZERO, *(code for _, code in POSITIVE), INF]
+"""Every code that TA can give to a positive number, in the order of the values."""
+BOUNDARIES = [(a + b) / 2 for a, b in pairwise([Fraction(0), *(v for v, _ in POSITIVE)])]
+"""Half way between neighbours, and last where infinity begins: between CODES[i] and [i + 1]."""
+BOUNDARIES.append(Fraction(5, 4) * 2**15)
+
+
+def encode(x: Value, *, saturate: bool = False, nan_to_zero: bool = False) -> int:
+    """Return the code under TA: of the nearest value; of two, the one further from zero."""
+    if math.isnan(x):
+        return ZERO if nan_to_zero else NAN
+    code = CODES[bisect_right(BOUNDARIES, abs(x))]
+    if code == INF and saturate:
+        code = MAX
+    return code if x >= 0 or code == ZERO else 0x80 | code
+
+
+class Ieee(NamedTuple):
+    """The field widths of a binary format."""
+
+    exponent_width: int
+    fraction_width: int
+
+    @property
+    def width(self) -> int:
+        """All bits of a word."""
+        return 1 + self.exponent_width + self.fraction_width
+
+
+FORMATS = {
+    "float16": Ieee(5, 10),
+    "bfloat16": Ieee(8, 7),
+    "float32": Ieee(8, 23),
+    "float64": Ieee(11, 52),
+}
+
+
+def ieee_value(word: int, name: str) -> Value:
+    """Return what a word of the named format stands for."""
+    w, m = FORMATS[name]
+    fraction, biased = word % 2**m, word // 2**m % 2**w
+    sign = -1 if word >> (w + m) else 1
+    if biased == 2**w - 1:
+        return math.nan if fraction else sign * math.inf
+    significand = fraction + 2**m if biased else fraction
+    exponent = max(biased, 1) - (2 ** (w - 1) - 1) - m
+    if exponent >= 0:
+        return Fraction(sign * significand * 2**exponent)
+    return Fraction(sign * significand, 2**-exponent)
+
+
+def ieee_word(x: Value, name: str) -> int:
+    """Return the word of the named format for a value that it holds exactly.
+
+    NaN gives the positive quiet NaN without payload, zero gives +0.
+    """
+    w, m = FORMATS[name]
+    bias = 2 ** (w - 1) - 1
+    infinity = (2**w - 1) * 2**m
+    if math.isnan(x):
+        return infinity + 2 ** (m - 1)
+    sign = 2 ** (w + m) if x < 0 else 0
+    x = abs(x)
+    if x == math.inf:
+        return sign + infinity
+    if x == 0:
+        return 0
+    # The binade of x: a binary fraction has a power of two below the line.
+    exponent = max(x.numerator.bit_length() - x.denominator.bit_length(), 1 - bias)
+    significand = x / Fraction(2) ** (exponent - m)
+    if significand.denominator != 1 or exponent > bias:
+        raise ValueError(f"{x} must be exact in {name}")
+    # A significand without bit m is subnormal, and its exponent field is one less.
+    return sign + (exponent + bias - 1) * 2**m + int(significand)
+
+
+def product(a: int, b: int) -> Value:
+    """Return the exact product of the values of two codes."""
+    x, y = value(a), value(b)
+    if math.isnan(x) or math.isnan(y):
+        return math.nan
+    if math.isinf(x) or math.isinf(y):
+        if 0 in (x, y):
+            return math.nan
+        return math.inf if (x > 0) == (y > 0) else -math.inf
+    return x * y
