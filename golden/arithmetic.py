@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic on HiF8 codes.
 
-Imports `golden.format` and `golden.decode`. Products are exact: 4-bit by 4-bit significands, a sum of two exponents.
+Imports `golden.decode`. Products are exact: 4-bit by 4-bit significands, a sum of two exponents.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import format as f
 from .decode import as_codes, unpack
 
 
@@ -108,10 +107,9 @@ def product_values(product: Product, dtype: npt.DTypeLike = np.float32) -> np.nd
     TypeError
         If `dtype` is neither.
     """
-    target = f.float_format(dtype)
-    if target not in (f.FP32, f.FP64):
-        raise TypeError(f"dtype must be float32 or float64, not {target.dtype.name!r}")
-    dtype = target.dtype
+    dtype = np.dtype(dtype).newbyteorder("=")
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64, not {dtype.name!r}")
     magnitude = np.ldexp(
         np.asarray(product.significand).astype(dtype), product.exponent.astype(np.int32) - 6
     )
