@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All figures: their titles and captions, and how they are built, what ``hif8 figures`` does.
 
-Imports the figures' modules and `analysis.files`.
+Imports the figures' modules and `hif8.files`.
 """
 
 import json
@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import code_map, digits_figure, files, precision
+from .. import files
+from . import code_map, digits_figure, precision
 
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How figures look and are saved: one canvas, equal bytes for equal drawings.
 
-Imports `analysis.files`.
+Imports `hif8.files`.
 """
 
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from . import files
+from .. import files
 
 SETTINGS = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same outlines everywhere

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: one self-contained page of verdicts, figures and tables.
 
-Imports `analysis.files`; what was simulated, drawn and exported it is told by its caller.
+Imports `hif8.files`; what was simulated, drawn and exported it is told by its caller.
 """
 
 from base64 import b64encode
@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import files
+from .. import files
 
 PAGE = "index.html"
 

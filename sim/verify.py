@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build, run, count, report: one verdict for a unit under a simulator.
 
-Imports `golden`, `hdl` and the rest of `sim`. What is simulated is the exported Verilog, or other
-Verilog of the same module put in its place.
+Imports `hif8.files`, `golden`, `hdl` and the rest of `sim`. What is simulated is the exported
+Verilog, or other Verilog of the same module put in its place.
 """
 
 import hashlib
@@ -12,14 +12,17 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from .. import files
 from ..golden.describe import describe
 from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
@@ -87,7 +90,15 @@ def exported(unit: Unit) -> str:
     return verilog(unit)
 
 
-def build(unit: Unit, name: str, *, root: Path, text: str = "", waves: bool = False) -> Path:
+def build(
+    unit: Unit,
+    name: str,
+    *,
+    root: Path,
+    text: str = "",
+    waves: bool = False,
+    look: Callable[[], None] = lambda: None,
+) -> Path:
     """Build a unit for a simulator, unless the same has been built before.
 
     Parameters
@@ -102,6 +113,8 @@ def build(unit: Unit, name: str, *, root: Path, text: str = "", waves: bool = Fa
         Verilog to take in place of the exported one.
     waves : bool
         Build to record a waveform.
+    look : callable
+        Called while waiting; what it raises ends the build.
 
     Returns
     -------
@@ -131,7 +144,8 @@ def build(unit: Unit, name: str, *, root: Path, text: str = "", waves: bool = Fa
     for file, content in sources.items():
         (folder / file).write_text(content)
     paths = [folder / file for file in sources]
-    _wait(start(name, build=folder, top=lanes.TOP, sources=paths, waves=waves), folder)
+    child = start(name, build=folder, top=lanes.TOP, sources=paths, waves=waves)
+    _wait(child, folder, look)
     (folder / "built").touch()
     return folder
 
@@ -174,7 +188,7 @@ def run(
     waves : bool
         Record a waveform.
     progress : callable
-        Told now and then how many cases of how many are done.
+        Told now and then how many cases of how many are done; what it raises ends the run.
 
     Returns
     -------
@@ -189,7 +203,7 @@ def run(
         If the simulator could not be run to the end.
     """
     chosen = simulator(name)
-    built = build(unit, name, root=root, text=text, waves=waves)
+    built = build(unit, name, root=root, text=text, waves=waves, look=lambda: progress(0, 0))
     folder = (root / "runs" / f"{unit.name}-{name}").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -252,19 +266,60 @@ def run(
     return verdict, outputs
 
 
-def not_run(unit: Unit, name: str, reason: str) -> Verdict:
-    """Return the verdict on a unit whose simulator is missing."""
-    return Verdict(unit.name, name, "", "not run", note=reason, command=f"hif8 verify {unit.name}")
+def run_all(
+    pairs: list[tuple[Unit, str]],
+    *,
+    progress: Callable[[Unit, str, int, int], None] = lambda unit, name, done, total: None,
+    **how: object,
+) -> list[Verdict]:
+    """Run units under simulators, as many at a time as there are processors.
+
+    Parameters
+    ----------
+    pairs : list of (Unit, str)
+        What to run, and in which simulator. Where that is missing the verdict is ``not run``.
+    progress : callable
+        As for `run`, told which run it is.
+    **how
+        Further arguments of `run`.
+
+    Returns
+    -------
+    list of Verdict
+        In the order of `pairs`.
+
+    Raises
+    ------
+    SimulatorError
+        If a simulator could not be run to the end; the others are stopped.
+    """
+    stop = threading.Event()
+
+    def one(unit: Unit, name: str) -> Verdict:
+        def report(done: int, total: int) -> None:
+            if stop.is_set():
+                raise SimulatorError("stopped")
+            progress(unit, name, done, total)
+
+        reason = simulator(name).missing()
+        if reason:
+            return Verdict(unit.name, name, "", "not run", note=reason)
+        return run(unit, name, progress=report, **how)[0]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = [pool.submit(one, *pair) for pair in pairs]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def save(verdict: Verdict, folder: Path) -> Path:
     """Write a verdict where the report finds it, and return the file."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{verdict.unit}-{verdict.simulator}.json"
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(asdict(verdict), indent=2) + "\n")
-    draft.replace(path)
-    return path
+    return files.write(path, (json.dumps(asdict(verdict), indent=2) + "\n").encode())
 
 
 def waveform(unit: Unit, name: str, root: Path) -> Path | None:

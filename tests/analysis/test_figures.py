@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from hif8.analysis import code_map, figures, files
+from hif8 import files
+from hif8.analysis import code_map, figures
 from hif8.analysis.figures import FIGURES
 
 NAMES = pytest.mark.parametrize("name", FIGURES)

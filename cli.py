@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The front door: the command ``hif8``, one thin function a subcommand.
+
+Imports every room, each inside the command that needs it, so that ``hif8 show`` answers at once.
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__, files
+from .golden.decode import as_codes, decode
+from .golden.describe import describe
+from .golden.encode import as_floats, encode
+from .golden.format import FLOAT_FORMATS
+from .golden.rounding import Rounding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .hdl.configs import Unit
+    from .sim.verify import Verdict
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+
+Units = Annotated[list[str] | None, typer.Argument(help="Units; all of them by default.")]
+Build = Annotated[Path, typer.Option("--build", help="Folder for everything made.")]
+BUILD = Path("build")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print it and exit.")] = False,
+) -> None:
+    """HiFloat8 (HiF8) in open hardware: golden model, RTL, co-simulation, figures."""
+    if version:
+        console.print(f"hif8 {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def show(
+    values: Annotated[
+        list[str], typer.Argument(help="Codes as 0x6E or 0b01101110; anything else is a value.")
+    ],
+) -> None:
+    """Explain codes, and the codes that values are encoded to (TA)."""
+    head = ("input", "code", "fields", "kind", "value", "ulp", "next below", "next above")
+    table = Table(*head, box=SIMPLE_HEAD)
+    for text in values:
+        what = describe(_code(text))
+        table.add_row(
+            text,
+            f"0x{what.code:02X}",
+            what.bits,
+            f"{what.dot_field.name} {what.kind}",
+            f"{what.value:.6g}",
+            f"{what.ulp:.4g}",
+            *(
+                "-" if code is None else f"{describe(code).value:.6g}"
+                for code in (what.below, what.above)
+            ),
+        )
+    console.print(table)
+
+
+def _code(text: str) -> int:
+    """Return the code that a word of `show` means."""
+    try:
+        if text.lower().startswith(("0x", "0b")):
+            return int(as_codes(int(text, 0), text))
+        return int(encode(float(text)))
+    except ValueError as error:
+        if "must be in" in str(error):
+            raise
+        raise ValueError(
+            f"{text!r} must be a code like 0x6E or 0b01101110, or a number like -3e-5"
+        ) from None
+
+
+@app.command("encode")
+def encode_file(
+    source: Annotated[Path, typer.Argument(help="A .npy of floating-point values.")],
+    target: Annotated[Path, typer.Argument(help="The .npy of uint8 codes to write.")],
+    rounding: Annotated[Rounding, typer.Option(help="How to round.")] = Rounding.TA,
+    saturate: Annotated[bool, typer.Option(help="No infinities: the largest value.")] = False,
+    nan_to_zero: Annotated[bool, typer.Option(help="No NaN: zero.")] = False,
+) -> None:
+    """Encode a tensor in a file as HiF8 codes."""
+    tensor = _floats(source)
+    codes = encode(tensor, rounding, saturate=saturate, nan_to_zero=nan_to_zero)
+    files.save_array(target, codes)
+    console.print(f"{target}: {codes.size:,} codes of shape {codes.shape}")
+
+
+@app.command("decode")
+def decode_file(
+    source: Annotated[Path, typer.Argument(help="A .npy of uint8 codes.")],
+    target: Annotated[Path, typer.Argument(help="The .npy of values to write.")],
+    dtype: Annotated[
+        str, typer.Option(help="float16, bfloat16, float32 or float64; all are exact.")
+    ] = "float32",
+) -> None:
+    """Decode a tensor of HiF8 codes in a file."""
+    chosen = {word.dtype.name: word.dtype for word in FLOAT_FORMATS}
+    if dtype not in chosen:
+        raise ValueError(f"--dtype must be one of {', '.join(chosen)}, not {dtype!r}")
+    values = decode(as_codes(files.load_array(source), str(source)), chosen[dtype])
+    files.save_array(target, values)
+    console.print(f"{target}: {values.size:,} values of shape {values.shape}, {dtype}")
+
+
+def _floats(path: Path) -> np.ndarray:
+    """Read a floating-point tensor; two raw bytes an item are bfloat16, as NumPy stores it."""
+    array = files.load_array(path)
+    if array.dtype == np.dtype("V2"):
+        array = array.view(next(word.dtype for word in FLOAT_FORMATS if word.name == "bf16"))
+    return as_floats(array, str(path))[0]
+
+
+@app.command()
+def verilog(
+    units: Units = None,
+    out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "verilog",
+) -> None:
+    """Write units as Verilog-2001, one file each, and manifest.json."""
+    from .hdl.configs import select
+    from .hdl.export import export
+
+    for path in export(select(units or ()), out):
+        console.print(str(path))
+
+
+@app.command()
+def verify(
+    units: Units = None,
+    sim: Annotated[
+        list[str] | None, typer.Option("--sim", help="verilator or icarus; both by default.")
+    ] = None,
+    tensor: Annotated[
+        list[Path] | None,
+        typer.Option(help="A .npy to run in place of the bench's cases, one a data input."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seeds the random cases.")] = None,
+    random_cases: Annotated[
+        int | None, typer.Option("--random", min=0, help="How many random cases.")
+    ] = None,
+    waves: Annotated[bool, typer.Option(help="Record waveforms.")] = False,
+    build: Build = BUILD,
+) -> None:
+    """Simulate units and compare every output bit with the golden model."""
+    from .hdl.configs import select
+    from .sim import simulators
+    from .sim import verify as sim_verify
+
+    chosen = select(units or ())
+    for name in sim or ():
+        reason = simulators.simulator(name).missing()
+        if reason:
+            raise simulators.SimulatorError(reason)
+    how: dict[str, object] = {
+        "root": build / "sim",
+        "seed": sim_verify.SEED if seed is None else seed,
+        "random_cases": random_cases,
+        "waves": waves,
+    }
+    if tensor:
+        if len(chosen) != 1:
+            raise ValueError(f"--tensor takes one unit, not {len(chosen)}")
+        how["tensors"] = _words(chosen[0], tensor)
+    pairs = [(unit, name) for unit in chosen for name in sim or simulators.SIMULATORS]
+    with _progress() as progress:
+        verdicts = sim_verify.run_all(pairs, progress=progress, **how)
+    _show_verdicts(verdicts)
+    for unit, name in pairs if waves else ():
+        waveform = sim_verify.waveform(unit, name, build / "sim")
+        if waveform:
+            console.print(f"waveform of {unit.name} under {name}: {waveform}")
+    for verdict in verdicts if not tensor else ():
+        sim_verify.save(verdict, build / "verify")
+    _leave(verdicts)
+
+
+def _words(unit: "Unit", paths: list[Path]) -> dict[str, np.ndarray]:
+    """Read a tensor for each of a unit's data inputs, as the words that its ports take."""
+    if len(paths) != len(unit.data_inputs):
+        needed = " ".join(f"--tensor {name.upper()}.npy" for name in unit.data_inputs)
+        raise ValueError(f"{unit.name} takes {needed}, not {len(paths)} tensors")
+    words = {}
+    for name, path in zip(unit.data_inputs, paths, strict=True):
+        source = next((w for w in FLOAT_FORMATS if w.name == unit.ports[name].carries), None)
+        if source is None:
+            words[name] = as_codes(files.load_array(path), str(path)).ravel()
+            continue
+        array = _floats(path)
+        if array.dtype != source.dtype:
+            console.print(f"{path} is {array.dtype.name}: converted to {source.dtype.name} first")
+            with np.errstate(over="ignore"):
+                array = array.astype(source.dtype)
+        words[name] = array.ravel().view(source.word)
+    if len({column.size for column in words.values()}) != 1:
+        sizes = ", ".join(f"{name} {column.size}" for name, column in words.items())
+        raise ValueError(f"the tensors of {unit.name} must be of one size, not {sizes}")
+    return words
+
+
+@app.command()
+def figures(
+    out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "figures",
+) -> None:
+    """Draw every figure as SVG and PNG, with its data as CSV."""
+    from .analysis.figures import build
+
+    for path in build(out):
+        console.print(str(path))
+
+
+@app.command()
+def values() -> None:
+    """Print the typical values of HiF8 and of other formats (paper, Table 4)."""
+    from .analysis.values import compute
+
+    rows = compute()
+    table = Table(*rows[0], show_lines=True)
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+
+
+@app.command()
+def bench(
+    elements: Annotated[int, typer.Option(min=1, help="Array size.")] = 10_000_000,
+) -> None:
+    """Time the golden model against its peers."""
+    from .analysis.speed import measure, table
+
+    console.print(table(measure(elements)))
+
+
+@app.command()
+def demo(build: Build = BUILD) -> None:
+    """Do the main job: a real network through RTL, every bench, the figures, the report."""
+    from . import demo as job
+
+    with _progress() as progress:
+        outcome = job.run(build, step=lambda text: console.print(f"- {text}"), progress=progress)
+    _show_verdicts(outcome.verdicts)
+    digits = outcome.digits
+    console.print(
+        f"digits on RTL ({digits.simulator}): {digits.images} images, {digits.encodes:,} encodes, "
+        f"{digits.products:,} products, {digits.decodes:,} decodes, "
+        f"{'bit-exact' if digits.bit_exact else 'NOT bit-exact'} against golden\n"
+        f"accuracy: FP32 {digits.accuracy_fp32:.2%}, HiF8 GEMM inputs {digits.accuracy_hif8:.2%}"
+    )
+    console.print(f"report: {outcome.page}")
+    _leave(outcome.verdicts, failed=not outcome.passed)
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[Unit, str, int, int], None]]":
+    """Show a bar for every running simulation, on a terminal; yield what moves the bars."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    bars: dict[tuple[str, str], int] = {}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    shown = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    with shown:
+
+        def move(unit: "Unit", name: str, done: int, total: int) -> None:
+            key = unit.name, name
+            if key not in bars:
+                bars[key] = shown.add_task(f"{unit.name} under {name}", total=None)
+            shown.update(bars[key], completed=done, total=total or None)
+
+        yield move
+
+
+def _show_verdicts(verdicts: "list[Verdict]") -> None:
+    """Print the table of verdicts, and the first mismatch of each that has one."""
+    from .hdl.configs import UNITS
+    from .sim.verify import explain
+
+    table = Table("unit", "simulator")
+    for column in ("cases run", "expected", "mismatches", "values/s"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for verdict in verdicts:
+        ran = verdict.status != "not run"
+        numbers = (verdict.cases, verdict.expected, verdict.mismatches, round(verdict.rate))
+        table.add_row(
+            verdict.unit,
+            f"{verdict.simulator} {verdict.simulator_version}".strip(),
+            *(f"{number:,}" if ran else "-" for number in numbers),
+            {"pass": "bit-exact", "fail": "FAIL", "not run": "NOT RUN"}[verdict.status],
+        )
+    console.print(table)
+    for verdict in verdicts:
+        if verdict.note:
+            status = verdict.status.upper()
+            console.print(f"{status}: {verdict.unit} under {verdict.simulator}: {verdict.note}")
+        if verdict.first:
+            mismatch = Table("port", "expected", "got", title=f"first mismatch: {verdict.unit}")
+            for port, expected, got in explain(UNITS[verdict.unit], verdict.first):
+                mismatch.add_row(
+                    port, expected, f"{got}  <--" if got not in ("", expected) else got
+                )
+            console.print(mismatch)
+
+
+def _leave(verdicts: "list[Verdict]", *, failed: bool = False) -> None:
+    """Exit with 1 if anything failed; in CI also if anything was not run."""
+    statuses = {verdict.status for verdict in verdicts}
+    if failed or "fail" in statuses or ("not run" in statuses and os.environ.get("CI")):
+        raise typer.Exit(1)
+
+
+def main() -> int:
+    """Run the command; every error that is not a bug ends in one line.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 for a failure, 2 for a wrong call, 130 for Ctrl-C.
+    """
+    try:
+        return app(standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("hif8: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"hif8: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if os.environ.get("HIF8_TRACEBACK"):
+            raise
+        if hasattr(error, "format_message"):  # typer's own, for a wrong call
+            print(f"hif8: {error.format_message()} (see hif8 --help)", file=sys.stderr)
+            return 2
+        expected = isinstance(error, ValueError | TypeError | RuntimeError)
+        hint = "" if expected else f" ({type(error).__name__}; HIF8_TRACEBACK=1 shows where)"
+        print(f"hif8: {' '.join(str(error).split())}{hint}", file=sys.stderr)
+        return 1
