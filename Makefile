@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` does the set-up and the main job, `make test` the set-up and the tests; see README.md.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3))
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+BIN := .venv/bin
+DEBIAN := iverilog ccache liblz4-dev
+SYNCED := .venv/synced
+
+export AMARANTH_USE_YOSYS := builtin
+
+.PHONY: demo test bench figures lint lock setup debian clean
+.DEFAULT_GOAL := demo
+
+demo: setup  ## the main job: a real network through RTL, every bench, the figures, the report
+	@$(BIN)/hif8 demo
+
+test: setup  ## every test
+	@$(BIN)/python -m pytest
+
+bench: setup  ## time the golden model against its peers
+	@$(BIN)/hif8 bench
+
+figures: setup  ## every figure, as SVG, PNG and CSV
+	@$(BIN)/hif8 figures
+
+lint: setup  ## format and lint
+	@$(BIN)/ruff format . && $(BIN)/ruff check . && $(BIN)/lint-imports --no-logo
+
+setup: $(SYNCED) debian
+
+$(SYNCED): requirements.lock pyproject.toml | $(UV)
+	@echo "- Python packages of requirements.lock into .venv"
+	@test -x $(BIN)/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "hif8 needs Python 3.11 or later: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "- uv $(UV_VERSION) into .uv"
+	@$(PYTHON) -m venv .uv || \
+	    { echo "hif8 needs uv, or Python's venv: apt-get install python3-venv" >&2; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# Icarus is the second simulator, ccache makes builds quick, lz4 is for FST waveforms: none is
+# needed to go on, so what cannot be installed is named and left.
+debian:
+	@missing=$$(for package in $(DEBIAN); do case $$package in \
+	        liblz4-dev) test -e /usr/include/lz4.h ;; \
+	        *) command -v $$package >/dev/null ;; \
+	    esac || printf ' %s' $$package; done); \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then as=; else as='sudo -n'; fi; \
+	if command -v apt-get >/dev/null && $$as true 2>/dev/null; then \
+	    echo "- Debian packages:$$missing"; \
+	    $$as apt-get update -qq >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive $$as apt-get install -qq -y $$missing >/dev/null && exit 0; \
+	fi; \
+	echo "not installed:$$missing. To have all of hif8: sudo apt-get install$$missing" >&2
+
+lock: | $(UV)  ## renew requirements.lock from pyproject.toml
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	    --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove what was made, keep what was installed
+	rm -rf build
