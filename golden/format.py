@@ -76,6 +76,9 @@ DENORMAL_BIAS = MAX_EXPONENT + (1 << DOT_FIELDS[-1].mantissa_width)
 MIN_EXPONENT = 1 - DENORMAL_BIAS
 """-22, the exponent of the smallest denormal."""
 
+HYBRID_FROM = 4
+"""Hybrid rounding is TA where |E| is smaller."""
+
 SIGNIFICAND_WIDTH = 1 + max(field.mantissa_width for field in DOT_FIELDS)
 """Bits of a decoded significand, hidden bit included: 4."""
 
@@ -92,12 +95,16 @@ class FloatFormat:
         Widths of the two fields, in bits.
     dtype : numpy.dtype
         The array type that holds such values, in native byte order.
+    hybrid_width : int
+        Discarded bits that hybrid rounding compares with a threshold from the mantissa's own low
+        bits: 14 (SR14) or 2 (SR2). Zero where the format has no hybrid rounding.
     """
 
     name: str
     exponent_width: int
     fraction_width: int
     dtype: np.dtype
+    hybrid_width: int
 
     @property
     def width(self) -> int:
@@ -125,10 +132,10 @@ class FloatFormat:
         return np.dtype(f"u{self.width // 8}")
 
 
-FP16 = FloatFormat("fp16", 5, 10, np.dtype(np.float16))
-BF16 = FloatFormat("bf16", 8, 7, np.dtype(ml_dtypes.bfloat16))
-FP32 = FloatFormat("fp32", 8, 23, np.dtype(np.float32))
-FP64 = FloatFormat("fp64", 11, 52, np.dtype(np.float64))
+FP16 = FloatFormat("fp16", 5, 10, np.dtype(np.float16), 2)
+BF16 = FloatFormat("bf16", 8, 7, np.dtype(ml_dtypes.bfloat16), 2)
+FP32 = FloatFormat("fp32", 8, 23, np.dtype(np.float32), 14)
+FP64 = FloatFormat("fp64", 11, 52, np.dtype(np.float64), 0)
 FLOAT_FORMATS = (FP16, BF16, FP32, FP64)
 
 
