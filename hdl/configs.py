@@ -5,19 +5,20 @@ Imports `golden.format` and the components of `hdl`. `verilog`, `verify` and the
 walk these rows and know no unit by name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
-from ..golden.format import FP32
+from ..golden.format import BF16, FP16, FP32
 from .converter import ToFloat
 from .decoder import Decoder
 from .encoder import Encoder
 from .layouts import Port
 from .multiplier import Multiplier
+from .unit import StreamPorts
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,8 @@ class Unit:
         Keyword arguments of the component.
     options : tuple of str
         Those inputs that are run-time options, not data.
+    core : Unit, optional
+        The combinational unit inside a streamed one.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Unit:
     bench: str
     parameters: dict[str, object] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    core: "Unit | None" = None
 
     @property
     def module(self) -> str:
@@ -88,38 +92,88 @@ class Unit:
         return tuple(n for n, port in self.ports.items() if port.member.flow == wiring.Out)
 
 
-UNITS = {
-    unit.name: unit
-    for unit in (
-        Unit(
-            "decoder",
-            "HiF8 code to sign, exponent, significand and flags",
-            Decoder,
-            bench="decoder",
-        ),
-        Unit(
-            "encoder_fp32_ta",
-            "FP32 to HiF8, rounding half away from zero (TA)",
+_OPTIONS = ("hybrid", "saturate", "nan_to_zero")
+_WORDS = (FP32, FP16, BF16)
+
+
+def _encoders() -> Iterator[Unit]:
+    """Yield the encoders: both modes, TA alone, and HR that keeps exact values where it matters."""
+    for source in _WORDS:
+        name, title = source.name, source.name.upper()
+        yield Unit(
+            f"encoder_{name}",
+            f"{title} to HiF8 by TA or HR",
             Encoder,
             bench="encoder",
-            parameters={"source": FP32},
-            options=("saturate", "nan_to_zero"),
-        ),
-        Unit(
-            "to_fp32",
-            "HiF8 to FP32, exact",
+            parameters={"source": source, "hybrid": True},
+            options=_OPTIONS,
+        )
+        yield Unit(
+            f"encoder_{name}_ta",
+            f"{title} to HiF8, rounding half away from zero (TA)",
+            Encoder,
+            bench="encoder",
+            parameters={"source": source},
+            options=_OPTIONS[1:],
+        )
+    yield Unit(
+        "encoder_fp32_keep_exact",
+        "FP32 to HiF8 by TA, or by HR that leaves exact values as they are",
+        Encoder,
+        bench="encoder",
+        parameters={"source": FP32, "hybrid": True, "keep_exact": True},
+        options=_OPTIONS,
+    )
+
+
+def _converters() -> Iterator[Unit]:
+    """Yield the conversions from HiF8."""
+    for target in _WORDS:
+        yield Unit(
+            f"to_{target.name}",
+            f"HiF8 to {target.name.upper()}, exact",
             ToFloat,
             bench="converter",
-            parameters={"target": FP32},
-        ),
-        Unit(
-            "multiplier",
-            "HiF8 times HiF8, exact product",
-            Multiplier,
-            bench="multiplier",
-        ),
+            parameters={"target": target},
+        )
+
+
+def _streamed(unit: Unit) -> Iterator[Unit]:
+    """Yield a unit's versions with registers and handshakes."""
+    for latency in (1, 2):
+        yield Unit(
+            f"{unit.name}_s{latency}",
+            f"{unit.summary}; a stream with {latency} register stage{'s' * (latency > 1)}",
+            StreamPorts,
+            bench="stream",
+            parameters={"unit": unit.component, "latency": latency, **unit.parameters},
+            core=unit,
+        )
+
+
+def _rows() -> Iterator[Unit]:
+    """Yield all rows, in the order of the manifest."""
+    yield Unit(
+        "decoder",
+        "HiF8 code to sign, exponent, significand and flags",
+        Decoder,
+        bench="decoder",
     )
-}
+    encoders, converters = list(_encoders()), list(_converters())
+    yield from encoders
+    yield from converters
+    yield Unit(
+        "multiplier",
+        "HiF8 times HiF8, exact product",
+        Multiplier,
+        bench="multiplier",
+    )
+    for unit in (*encoders, *converters):
+        if not unit.name.endswith(("_ta", "_keep_exact")):
+            yield from _streamed(unit)
+
+
+UNITS = {unit.name: unit for unit in _rows()}
 
 
 def select(names: Iterable[str] = ()) -> list[Unit]:

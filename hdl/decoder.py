@@ -4,12 +4,13 @@
 Imports `golden.format` and `hdl.layouts`.
 """
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Signal, Value, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, PureInterface
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.wiring import In, PureInterface
 
 from ..golden import format as f
-from .layouts import SIGN_MAGNITUDE, UNPACKED, Port, code_layout, code_pattern, code_port, signature
+from .layouts import SIGN_MAGNITUDE, UNPACKED, code_layout, code_pattern, code_port, signature
+from .unit import Combinational, Stage, Values
 
 
 def decode(m: Module, code: Value, name: str) -> PureInterface:
@@ -26,7 +27,7 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
 
     Returns
     -------
-    interface of signature `UNPACKED`
+    interface with the ports `UNPACKED`
         The fields, as the ports of `Decoder` carry them.
     """
     # The exponent as sign and magnitude: stored bits under a hidden leading one, no bias.
@@ -54,7 +55,7 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
 
     parts = data.View(SIGN_MAGNITUDE, code)
     something = parts.magnitude.any()
-    unpacked = UNPACKED.create(path=(name,))
+    unpacked = signature(UNPACKED).create(path=(name,))
     m.d.comb += [
         unpacked.sign.eq(parts.sign),
         unpacked.exponent.eq((Cat(magnitude, 0) ^ negative.replicate(6)) + negative),
@@ -66,7 +67,7 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
     return unpacked
 
 
-class Decoder(wiring.Component):
+class Decoder(Combinational):
     """Take an HiF8 code apart.
 
     The value is (-1)^sign * significand * 2^(exponent - 3), unless `inf` or `nan` is set. Every
@@ -89,25 +90,10 @@ class Decoder(wiring.Component):
         What the code stands for, at most one of them set.
     """
 
-    latency = 0
-
     def __init__(self) -> None:
-        self.ports = {
-            "code": code_port(In),
-            "sign": Port(Out(1), "bit 7 of the code"),
-            "exponent": Port(Out(signed(6)), "two's complement E, -22 to 15; -23 for zero and NaN"),
-            "significand": Port(
-                Out(4), "unsigned, hidden bit first: value = significand * 2^(exponent - 3)"
-            ),
-            "zero": Port(Out(1), "the code is 0x00"),
-            "inf": Port(Out(1), "the code is 0x6F or 0xEF"),
-            "nan": Port(Out(1), "the code is 0x80"),
-        }
-        super().__init__(signature(self.ports))
+        super().__init__({"code": code_port(In)}, UNPACKED)
 
-    def elaborate(self, platform: object) -> Elaboratable:
+    def logic(self, m: Module, inputs: Values, stage: Stage) -> Values:
         """Build the decoder."""
-        m = Module()
-        unpacked = decode(m, self.code, "value")
-        m.d.comb += [getattr(self, port).eq(getattr(unpacked, port)) for port in UNPACKED.members]
-        return m
+        value = decode(m, inputs["code"], "value")
+        return stage({name: getattr(value, name) for name in UNPACKED})

@@ -27,6 +27,7 @@ read_rtlil unit.il
 proc -nomux -norom
 opt_expr
 opt_clean -purge
+attrmap -remove init
 write_verilog -noattr unit.v
 """
 
@@ -43,7 +44,7 @@ def tool_versions() -> dict[str, str]:
 def _convert(unit: Unit) -> str:
     """Run a unit through Amaranth and its Yosys; return the bare Verilog."""
     component = unit.build()
-    il = _plain_names(rtlil.convert(component, name=unit.module, emit_src=False))
+    il = _plain_names(rtlil.convert(component, name=unit.module, emit_src=False), list(unit.ports))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "unit.il").write_text(il)
         Path(folder, "unit.ys").write_text(_SCRIPT)
@@ -60,13 +61,18 @@ def _convert(unit: Unit) -> str:
         return _tidy(written.read_text())
 
 
-def _plain_names(il: str) -> str:
-    """Return RTLIL whose ports keep their order and whose names need no escape in Verilog.
+def _plain_names(il: str, ports: list[str]) -> str:
+    """Return RTLIL with the ports of its one module in order, and without names to escape.
 
-    Amaranth counts ports from 0, which Yosys takes for "no order", and writes a struct's fields
-    and inner modules with a dot.
+    Amaranth puts inputs before outputs and counts from 0, which Yosys takes for "no order"; a
+    struct's fields it writes with a dot.
     """
-    il = re.sub(r"(?m)^(  wire .*(?:in|out)put )(\d+)", lambda m: m[1] + str(int(m[2]) + 1), il)
+    order = {name: str(place) for place, name in enumerate(ports, start=1)}
+    il = re.sub(
+        r"(?m)^(  wire .*(?:in|out)put )\d+ +\\(\w+)$",
+        lambda m: f"{m[1]}{order[m[2]]} \\{m[2]}",
+        il,
+    )
     return re.sub(r"\\[\w.$]+", lambda m: m[0].replace(".", "_").replace("$", "_"), il)
 
 
@@ -74,7 +80,8 @@ def _tidy(text: str) -> str:
     """Drop Yosys' banner and the dummy that it puts into every combinational process.
 
     The dummy, an initialised register read by an empty `if`, wakes processes that read constants
-    alone. Amaranth writes none.
+    alone. Amaranth writes none; and the script has removed all other initial values, for registers
+    get theirs by reset.
     """
     dummies = re.findall(r"^  reg (\S+)  ?= 0;\n", text, re.MULTILINE)
     text = re.sub(r"^  reg \S+  ?= 0;\n", "", text, flags=re.MULTILINE)
@@ -90,7 +97,10 @@ def _range(port: Port) -> str:
 
 def _parameters(unit: Unit) -> dict[str, str]:
     """Return a unit's parameters as text."""
-    return {key: getattr(value, "name", str(value)) for key, value in unit.parameters.items()}
+    return {
+        key: getattr(value, "__name__", None) or getattr(value, "name", str(value))
+        for key, value in unit.parameters.items()
+    }
 
 
 def _header(unit: Unit) -> str:

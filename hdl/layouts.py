@@ -97,25 +97,23 @@ def float_layout(source: FloatFormat) -> data.StructLayout:
 SIGN_MAGNITUDE = data.StructLayout({"magnitude": WIDTH - 1, "sign": 1})
 """A code as its sign and the seven bits below it."""
 
-UNPACKED = Signature(
-    {
-        "sign": Out(1),
-        "exponent": Out(signed(6)),
-        "significand": Out(4),
-        "zero": Out(1),
-        "inf": Out(1),
-        "nan": Out(1),
-    }
-)
+UNPACKED = {
+    "sign": Port(Out(1), "bit 7 of the code"),
+    "exponent": Port(Out(signed(6)), "two's complement E, -22 to 15; -23 for zero and NaN"),
+    "significand": Port(
+        Out(4), "unsigned, hidden bit first: value = significand * 2^(exponent - 3)"
+    ),
+    "zero": Port(Out(1), "the code is 0x00"),
+    "inf": Port(Out(1), "the code is 0x6F or 0xEF"),
+    "nan": Port(Out(1), "the code is 0x80"),
+}
 """A decoded HiF8 value: (-1)^sign * significand * 2^(exponent - 3), unless a flag is set."""
 
-PRODUCT = Signature(
-    {
-        "sign": Out(1),
-        "exponent": Out(signed(7)),
-        "significand": Out(8),
-        "inf": Out(1),
-        "nan": Out(1),
-    }
-)
+PRODUCT = {
+    "sign": Port(Out(1), "sign of the product; 0 for zero and NaN"),
+    "exponent": Port(Out(signed(7)), "two's complement sum of the exponents, -46 to 30"),
+    "significand": Port(Out(8), "unsigned, 64 to 225 or 0: value = significand * 2^(exponent - 6)"),
+    "inf": Port(Out(1), "the product is infinite"),
+    "nan": Port(Out(1), "the product is NaN"),
+}
 """An exact product: (-1)^sign * significand * 2^(exponent - 6), unless a flag is set."""

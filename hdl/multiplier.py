@@ -4,15 +4,15 @@
 Imports `hdl.decoder` and `hdl.layouts`.
 """
 
-from amaranth.hdl import Elaboratable, Module, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module, Signal
+from amaranth.lib.wiring import In
 
 from .decoder import decode
-from .layouts import Port, code_port, signature
+from .layouts import PRODUCT, code_port
+from .unit import Combinational, Stage, Values
 
 
-class Multiplier(wiring.Component):
+class Multiplier(Combinational):
     """Multiply two HiF8 codes exactly.
 
     The product is (-1)^sign * significand * 2^(exponent - 6), unless `inf` or `nan` is set. It is
@@ -36,33 +36,22 @@ class Multiplier(wiring.Component):
         What the product is, at most one of them set.
     """
 
-    latency = 0
-
     def __init__(self) -> None:
-        self.ports = {
-            "a": code_port(In),
-            "b": code_port(In),
-            "sign": Port(Out(1), "sign of the product; 0 for zero and NaN"),
-            "exponent": Port(Out(signed(7)), "two's complement sum of the exponents, -46 to 30"),
-            "significand": Port(
-                Out(8), "unsigned, 64 to 225 or 0: value = significand * 2^(exponent - 6)"
-            ),
-            "inf": Port(Out(1), "the product is infinite"),
-            "nan": Port(Out(1), "the product is NaN"),
-        }
-        super().__init__(signature(self.ports))
+        super().__init__({"a": code_port(In), "b": code_port(In)}, PRODUCT)
 
-    def elaborate(self, platform: object) -> Elaboratable:
+    def logic(self, m: Module, inputs: Values, stage: Stage) -> Values:
         """Build the multiplier: two decoders, one small product, one sum."""
-        m = Module()
-        left = decode(m, self.a, "left")
-        right = decode(m, self.b, "right")
-        m.d.comb += [
-            self.nan.eq(left.nan | right.nan | left.zero & right.inf | left.inf & right.zero),
-            self.inf.eq((left.inf | right.inf) & ~self.nan),
-            # A value is neither zero nor NaN exactly if its hidden bit is set.
-            self.sign.eq((left.sign ^ right.sign) & left.significand[-1] & right.significand[-1]),
-            self.exponent.eq(left.exponent + right.exponent),
-            self.significand.eq(left.significand * right.significand),
-        ]
-        return m
+        a = decode(m, inputs["a"], "left")
+        b = decode(m, inputs["b"], "right")
+        nan = Signal()
+        m.d.comb += nan.eq(a.nan | b.nan | a.zero & b.inf | a.inf & b.zero)
+        return stage(
+            {
+                # A value is neither zero nor NaN exactly if its hidden bit is set.
+                "sign": (a.sign ^ b.sign) & a.significand[-1] & b.significand[-1],
+                "exponent": a.exponent + b.exponent,
+                "significand": a.significand * b.significand,
+                "inf": (a.inf | b.inf) & ~nan,
+                "nan": nan,
+            }
+        )

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -75,6 +75,10 @@ class Job:
         names = UNITS[self.unit].options
         return [dict(zip(names, bits, strict=True)) for bits in product((0, 1), repeat=len(names))]
 
+    def for_unit(self, name: str) -> "Job":
+        """Return the same job for another unit."""
+        return replace(self, unit=name)
+
     def file(self, name: str) -> Path:
         """Return a file in the job's folder."""
         return Path(self.folder, name)
@@ -107,6 +111,18 @@ class Tally:
                 key: {name: int(column[place]) for name, column in columns.items()}
                 for key, columns in (("inputs", inputs), ("expected", expected), ("got", got))
             } | {"options": options}
+
+    def save(self, job: Job) -> None:
+        """Write the results where the parent process finds them.
+
+        Raises
+        ------
+        AssertionError
+            If any case differs, or none was run.
+        """
+        job.file("results.json").write_text(json.dumps(asdict(self)))
+        assert self.cases > 0, "no case was run"
+        assert self.mismatches == 0, f"{self.mismatches} of {self.cases} cases differ"
 
 
 def batches(columns: Arrays) -> Iterator[Arrays]:
@@ -159,6 +175,4 @@ async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: E
     if job.tensors:
         joined = {name: np.concatenate([part[name] for part in kept]) for name in unit.outputs}
         np.savez(job.file("outputs.npz"), **joined)
-    job.file("results.json").write_text(json.dumps(asdict(tally)))
-    assert tally.cases > 0, "no case was run"
-    assert tally.mismatches == 0, f"{tally.mismatches} of {tally.cases} cases differ"
+    tally.save(job)

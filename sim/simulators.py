@@ -129,7 +129,7 @@ SIMULATORS = {
             wave_args=("--trace-structs",),
             waveform="dump.vcd",
             lanes=128,
-            random_cases=1 << 20,
+            random_cases=1 << 18,
         ),
         Simulator(
             name="icarus",
@@ -138,7 +138,7 @@ SIMULATORS = {
             environment=dict,
             build_args=(),
             wave_args=(),
-            waveform="lanes.fst",
+            waveform="*.fst",
             lanes=8,
             random_cases=1 << 14,
         ),

@@ -84,6 +84,11 @@ def bench_module(unit: Unit) -> str:
     return f"{__package__}.bench_{unit.bench}"
 
 
+def top(unit: Unit) -> str:
+    """Return the top module of a unit's simulation: lanes of it, or the stream by itself."""
+    return unit.module if unit.core else lanes.TOP
+
+
 @cache
 def exported(unit: Unit) -> str:
     """Return a unit's exported Verilog, generated once a process."""
@@ -130,10 +135,9 @@ def build(
     missing = chosen.missing()
     if missing:
         raise SimulatorError(missing)
-    sources = {
-        f"{unit.module}.v": text or exported(unit),
-        f"{lanes.TOP}.v": lanes.wrapper(unit, chosen.lanes),
-    }
+    sources = {f"{unit.module}.v": text or exported(unit)}
+    if not unit.core:
+        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, chosen.lanes)
     recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
     folder = (root / f"{unit.module}-{name}-{digest}").absolute()
@@ -144,7 +148,7 @@ def build(
     for file, content in sources.items():
         (folder / file).write_text(content)
     paths = [folder / file for file in sources]
-    child = start(name, build=folder, top=lanes.TOP, sources=paths, waves=waves)
+    child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
     _wait(child, folder, look)
     (folder / "built").touch()
     return folder
@@ -226,7 +230,7 @@ def run(
     child = start(
         name,
         build=built,
-        top=lanes.TOP,
+        top=top(unit),
         bench=bench_module(unit),
         folder=folder,
         variables={JOB_VARIABLE: str(job.save())},
@@ -326,7 +330,7 @@ def waveform(unit: Unit, name: str, root: Path) -> Path | None:
     """Return the waveform of a unit's last run, if it recorded one."""
     file = simulator(name).waveform
     places = [root / "runs" / f"{unit.name}-{name}", *root.glob(f"{unit.module}-{name}-*")]
-    found = [place / file for place in places if (place / file).exists()]
+    found = [path for place in places for path in place.glob(file)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 

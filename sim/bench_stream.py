@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bench of the streamed units: nothing lost, repeated or reordered, latency and rate as stated.
+
+Imports `sim.bench`, `sim.streams` and the bench of the unit inside, whose cases and whose golden
+function it takes. Every item has its own setting of the run-time options.
+"""
+
+import importlib
+import time
+
+import cocotb
+import numpy as np
+
+from ..hdl.configs import UNITS, Unit
+from .bench import Arrays, Job, Tally
+from .lanes import lane_dtype
+from .streams import Traffic, exchange, reset
+
+ITEMS = 1000
+TRAFFIC = {
+    "steady": (0.0, 0.0),
+    "gaps": (0.5, 0.0),
+    "stalls": (0.0, 0.5),
+    "gaps and stalls": (0.3, 0.6),
+    "after a reset in the middle": (0.0, 0.3),
+}
+"""How often sender and receiver pause."""
+
+
+def count(job: Job) -> int:
+    """Return how many items the bench must send."""
+    return 5 * 1000
+
+
+def _items(job: Job, core: Unit, rng: np.random.Generator) -> Arrays:
+    """Draw items from the first cases of the core's bench, with random options."""
+    inner = importlib.import_module(f"{__package__}.bench_{core.bench}")
+    columns = next(iter(inner.cases(job.for_unit(core.name))))
+    size = len(next(iter(columns.values())))
+    chosen = rng.integers(0, size, ITEMS)
+    items = {name: column[chosen] for name, column in columns.items()}
+    return items | {name: rng.integers(0, 2, ITEMS) for name in core.options}
+
+
+def _expect(core: Unit, items: Arrays) -> Arrays:
+    """Return what golden says of every item under its own options."""
+    inner = importlib.import_module(f"{__package__}.bench_{core.bench}")
+    dtypes = {name: lane_dtype(port) for name, port in core.ports.items()}
+    expected = {name: np.zeros(ITEMS, dtypes[name]) for name in core.outputs}
+    settings = np.array([items[name] for name in core.options]).T.reshape(ITEMS, -1)
+    for setting in np.unique(settings, axis=0):
+        mask = (settings == setting).all(axis=1)
+        inputs = {n: np.ascontiguousarray(items[n][mask], dtypes[n]) for n in core.data_inputs}
+        options = dict(zip(core.options, setting.tolist(), strict=True))
+        for name, column in inner.expect(core, inputs, options).items():
+            expected[name][mask] = column
+    return expected
+
+
+def _broken(unit: Unit, name: str, traffic: Traffic) -> list[str]:
+    """Return in what the traffic was not as a stream of that latency must be."""
+    broken = [f"{name}: {text}" for text in traffic.broken]
+    if len(traffic.accepted) < ITEMS or len(traffic.emitted) < ITEMS:
+        return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
+    delays = np.array(traffic.emitted) - np.array(traffic.accepted)
+    gap, stall = TRAFFIC[name]
+    if stall == 0 and not (delays == unit.latency).all():
+        broken.append(f"{name}: latency {delays.min()} to {delays.max()}, not {unit.latency}")
+    if delays.min() < unit.latency:
+        broken.append(f"{name}: an item came out after {delays.min()} cycles")
+    cycles = traffic.emitted[-1] - traffic.emitted[0] + 1
+    if gap == stall == 0 and cycles != ITEMS:
+        broken.append(f"{name}: {cycles} cycles for {ITEMS} items")
+    return broken
+
+
+@cocotb.test()
+async def streams_as_golden(dut: object) -> None:
+    """Send items under every kind of traffic and compare each that comes out, in order."""
+    job = Job.load()
+    unit = UNITS[job.unit]
+    rng = np.random.default_rng(job.seed)
+    tally = Tally()
+    broken: list[str] = []
+    begin = time.perf_counter()
+    for name, (gap, stall) in TRAFFIC.items():
+        await reset(dut)
+        items = _items(job, unit.core, rng)
+        if "reset" in name:  # what is inside then must not come out
+            await exchange(dut, unit, items, gap=gap, stall=stall, rng=rng, leave=ITEMS - 9)
+            await reset(dut)
+        traffic = await exchange(dut, unit, items, gap=gap, stall=stall, rng=rng)
+        broken += _broken(unit, name, traffic)
+        done = len(traffic.emitted)
+        dtypes = {port: lane_dtype(unit.ports[port]) for port in unit.core.outputs}
+        got = {port: np.array(traffic.outputs[port], dtypes[port]) for port in dtypes}
+        expected = {port: column[:done] for port, column in _expect(unit.core, items).items()}
+        inputs = {port: column[:done] for port, column in items.items()}
+        tally.compare(inputs, {}, expected, got)
+        tally.seconds = time.perf_counter() - begin
+        job.file("progress").write_text(str(tally.cases))
+    tally.save(job)
+    assert not broken, broken[0]
