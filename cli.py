@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .hdl.configs import Unit
+    from .sim.proofs import Proof
     from .sim.verify import Verdict
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
 Units = Annotated[list[str] | None, typer.Argument(help="Units; all of them by default.")]
 Build = Annotated[Path, typer.Option("--build", help="Folder for everything made.")]
 BUILD = Path("build")
+INTERRUPTED = 130
 
 
 @app.callback(invoke_without_command=True)
@@ -220,6 +222,55 @@ def _words(unit: "Unit", paths: list[Path]) -> dict[str, np.ndarray]:
 
 
 @app.command()
+def prove(units: Units = None, build: Build = BUILD) -> None:
+    """Prove properties of the conversions for all inputs, and refute a wrong variant of each."""
+    from rich.progress import track
+
+    from .sim import proofs
+
+    claims = proofs.claims(proofs.select(units or ()))
+    steps = proofs.prove_all(claims)
+    shown = console.is_terminal
+    done = list(track(steps, "proofs", len(claims), console=console, disable=not shown))
+    _show_proofs(done)
+    proofs.save(done, build / "prove")
+    if not all(proof.passed for proof in done):
+        raise typer.Exit(1)
+
+
+def _show_proofs(done: "list[Proof]") -> None:
+    """Print a table for every property, and every counterexample."""
+    from .sim.proofs import explain, summary
+
+    for name in dict.fromkeys(proof.property for proof in done):
+        right, wrong = ([p for p in done if (p.property, p.wrong) == (name, w)] for w in (0, 1))
+        console.print(f"\n{name}: {right[0].statement}\nwrong variant: {wrong[0].statement}")
+        table = Table(
+            "unit", "inputs x settings", "s", "verdict", "its wrong variant", box=SIMPLE_HEAD
+        )
+        for proof, variant in zip(right, wrong, strict=True):
+            table.add_row(
+                proof.unit,
+                f"2^{proof.bits} x {proof.settings}",
+                f"{proof.seconds:.1f}",
+                "proved" if proof.proved else "REFUTED",
+                "PROVED" if variant.proved else f"refuted: {summary(variant)}",
+            )
+        console.print(table)
+    for proof in done:
+        if proof.counterexample and not proof.wrong:
+            table = Table("port", "expected", "got", title=f"{proof.property} of {proof.unit}")
+            for row in explain(proof):
+                table.add_row(*row)
+            console.print(table)
+    good = sum(proof.passed for proof in done if not proof.wrong)
+    caught = sum(proof.passed for proof in done if proof.wrong)
+    console.print(
+        f"{good} of {len(done) // 2} properties proved, {caught} wrong variants refuted ({done[0].tool})"
+    )
+
+
+@app.command()
 def figures(
     out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "figures",
 ) -> None:
@@ -338,10 +389,13 @@ def main() -> int:
         Exit status: 0, or 1 for a failure, 2 for a wrong call, 130 for Ctrl-C.
     """
     try:
-        return app(standalone_mode=False) or 0
+        status = app(standalone_mode=False) or 0
+        if status == INTERRUPTED:  # which typer makes of Ctrl-C, in silence
+            raise KeyboardInterrupt
+        return status
     except (KeyboardInterrupt, typer.Abort):
         print("hif8: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"hif8: {where}{error.strerror or error}", file=sys.stderr)

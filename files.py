@@ -75,7 +75,11 @@ def load_array(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, UnicodeDecodeError) as error:
-        what = "holds objects" if "pickle" in str(error).lower() else "is damaged or no .npy file"
+        what = (
+            "holds objects"
+            if str(error).startswith("Object arrays")
+            else "is damaged or no .npy file"
+        )
         raise ValueError(f"{path} {what}: it must be a .npy file of numbers") from None
     if not isinstance(array, np.ndarray):
         array.close()

@@ -368,7 +368,8 @@ def _meaning(port: Port, value: int) -> str:
         return f"0x{bits:02X} = {what.bits} ({what.dot_field.name}) = {what.value:g}"
     for word in FLOAT_FORMATS:
         if port.carries == word.name:
-            number = np.array(bits, word.word).view(word.dtype).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a signalling NaN
+                number = np.array(bits, word.word).view(word.dtype).astype(np.float64)
             return f"0x{bits:0{word.width // 4}X} = {float(number):.9g}"
     return f"{value} = {port.width}'b{bits:0{port.width}b}" if port.width > 1 else str(value)
 

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exported Verilog: its contract, its bytes, what linters say of it."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hif8.hdl import export
+from hif8.hdl.configs import UNITS, select
+from hif8.sim.simulators import SIMULATORS
+
+CONTRACT = {
+    "hif8_decoder": "code:8> sign:1 exponent:6s significand:4 zero:1 inf:1 nan:1",
+    "hif8_encoder_fp32_ta": "x:32> saturate:1> nan_to_zero:1> code:8",
+    "hif8_encoder_fp32": "x:32> hybrid:1> saturate:1> nan_to_zero:1> code:8",
+    "hif8_encoder_fp16": "x:16> hybrid:1> saturate:1> nan_to_zero:1> code:8",
+    "hif8_encoder_bf16": "x:16> hybrid:1> saturate:1> nan_to_zero:1> code:8",
+    "hif8_to_fp32": "code:8> x:32",
+    "hif8_to_fp16": "code:8> x:16",
+    "hif8_to_bf16": "code:8> x:16",
+    "hif8_multiplier": "a:8> b:8> sign:1 exponent:7s significand:8 inf:1 nan:1",
+    "hif8_encoder_fp32_s1": "clk:1> rst:1> i_valid:1> i_ready:1 x:32> hybrid:1> saturate:1> "
+    "nan_to_zero:1> o_valid:1 o_ready:1> code:8",
+}
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("verilog")
+    export.export(select(), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def manifest(exported) -> dict:
+    return json.loads((exported / "manifest.json").read_text())
+
+
+def shorthand(port: dict) -> str:
+    mark = "s" * port["signed"] + ">" * (port["direction"] == "input")
+    return f"{port['name']}:{port['width']}{mark}"
+
+
+@pytest.mark.parametrize("module", CONTRACT)
+def test_ports_are_the_contract(manifest, module):
+    entry = next(entry for entry in manifest["modules"] if entry["module"] == module)
+    assert " ".join(map(shorthand, entry["ports"])) == CONTRACT[module]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_module_lists_its_ports_in_the_manifest_order(exported, manifest, name):
+    text = (exported / f"hif8_{name}.v").read_text()
+    entry = next(entry for entry in manifest["modules"] if entry["unit"] == name)
+    names = ", ".join(port["name"] for port in entry["ports"])
+    assert f"\nmodule hif8_{name}({names});" in text
+    header = text.split("\nmodule")[0]
+    assert all(f" {port['name']}" in header for port in entry["ports"])
+    assert text.startswith("// SPDX-License-Identifier: Apache-2.0")
+    assert text.count("\nmodule ") == 1
+    assert "\\" not in text  # no escaped name
+
+
+def test_manifest_tells_the_files(exported, manifest):
+    assert [entry["unit"] for entry in manifest["modules"]] == list(UNITS)
+    for entry in manifest["modules"]:
+        content = (exported / entry["file"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        assert entry["latency"] == UNITS[entry["unit"]].latency
+    assert {path.name for path in exported.iterdir()} == {
+        "manifest.json",
+        *(entry["file"] for entry in manifest["modules"]),
+    }
+
+
+def test_no_file_holds_a_path(exported):
+    for path in exported.iterdir():
+        assert not any(root in path.read_text() for root in ("/work/", "/root/", "/home/", "/tmp/"))
+
+
+def test_two_exports_elsewhere_are_byte_identical(exported, tmp_path):
+    units = ["decoder", "encoder_fp32", "to_fp16_s2"]
+    out = tmp_path / "far" / "away"
+    code = f"from hif8.cli import main; import sys; sys.argv = {['hif8', 'verilog', '--out']!r}"
+    code += f" + [{str(out)!r}] + {units!r}; sys.exit(main())"
+    environment = os.environ | {"PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
+    for name in units:
+        file = f"hif8_{name}.v"
+        assert (out / file).read_bytes() == (exported / file).read_bytes()
+
+
+def lint(*arguments: object) -> str:
+    environment = os.environ | SIMULATORS["verilator"].environment()
+    run = subprocess.run(
+        ["verilator", "--lint-only", "-Wall", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if run.returncode == 0 else run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_verilator_lint_is_clean_with_the_waivers(exported, name):
+    assert lint(export.WAIVERS, exported / f"hif8_{name}.v") == ""
+
+
+def test_verilator_lint_catches_a_planted_error(exported, tmp_path):
+    text = (exported / "hif8_decoder.v").read_text()
+    planted = tmp_path / "hif8_decoder.v"
+    planted.write_text(text.replace("input [7:0] code;", "input [6:0] code;"))
+    assert "code" in lint(export.WAIVERS, planted)
+
+
+def test_every_waiver_has_a_reason_and_is_needed(exported, tmp_path):
+    lines = export.WAIVERS.read_text().splitlines()
+    rules = [line for line in lines if line.startswith("lint_off")]
+    assert 0 < len(rules) <= 2
+    files = [exported / f"hif8_{name}.v" for name in UNITS]
+    for rule in rules:
+        assert lines[lines.index(rule) - 1].startswith("//")
+        less = tmp_path / "less.vlt"
+        less.write_text("\n".join(line for line in lines if line != rule) + "\n")
+        assert any(rule.split()[-1] in lint(less, file) for file in files)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_icarus_is_silent(exported, name, icarus):
+    run = subprocess.run(
+        ["iverilog", "-Wall", "-g2005", "-t", "null", exported / f"hif8_{name}.v"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_failed_conversion_leaves_the_old_files(tmp_path, monkeypatch):
+    (tmp_path / "hif8_decoder.v").write_text("old")
+    monkeypatch.setattr(export, "_SCRIPT", "no such command\n")
+    with pytest.raises(export.ExportError, match="Yosys could not write hif8_decoder"):
+        export.export(select(["decoder"]), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["hif8_decoder.v"]
+    assert (tmp_path / "hif8_decoder.v").read_text() == "old"

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every unit against golden under every simulator; and whether a wrong circuit is noticed."""
+
+import re
+import subprocess
+
+import numpy as np
+import paper
+import pytest
+from conftest import need
+from hif8.analysis import digits
+from hif8.golden.format import FP32
+from hif8.hdl.configs import UNITS
+from hif8.sim import bench_encoder, lanes, verify
+from hif8.sim.bench import Job
+from hif8.sim.simulators import SIMULATORS, SimulatorError
+
+RANDOM = {"verilator": {"hr": 2_500_000, "ta": 2_500_000}, "icarus": {"hr": 25_000, "ta": 25_000}}
+"""Random FP32 words a setting: times four settings of two options, per rounding mode."""
+
+DIRECTED_TA = 4 * 8192 + 2 * (7 * (126 + 127) + 19 + 23)
+DIRECTED_HR = DIRECTED_TA + 2 * 32 * 96 * 3
+EXPECTED = {
+    "decoder": 256,
+    "to_fp32": 256,
+    "to_fp16": 256,
+    "to_bf16": 256,
+    "multiplier": 65_536,
+    "encoder_fp16": 8 * 65_536,
+    "encoder_bf16": 8 * 65_536,
+    "encoder_fp16_ta": 4 * 65_536,
+    "encoder_bf16_ta": 4 * 65_536,
+}
+
+
+def expected_cases(unit, simulator: str) -> int:
+    if unit.core:
+        return 5000
+    if unit.name in EXPECTED:
+        return EXPECTED[unit.name]
+    if "hybrid" in unit.options:
+        return 8 * (DIRECTED_HR + RANDOM[simulator]["hr"])
+    return 4 * (DIRECTED_TA + RANDOM[simulator]["ta"])
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("name", UNITS)
+def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property):
+    need(simulator)
+    unit = UNITS[name]
+    verdict, _ = verify.run(unit, simulator, root=builds, random_cases=RANDOM[simulator]["hr"])
+    record_property("cases", verdict.cases)
+    assert verdict.note == ""
+    assert verdict.mismatches == 0
+    assert verdict.cases == verdict.expected == expected_cases(unit, simulator)
+    assert verdict.status == "pass"
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_real_tensors_are_encoded_as_golden_under_every_option(simulator, builds):
+    need(simulator)
+    unit = UNITS["encoder_fp32_ta"]
+    real = np.concatenate([t.ravel() for t in digits.tensors(digits.train()).values()])
+    words = {"x": real.view(np.uint32)}
+    verdict, outputs = verify.run(unit, simulator, root=builds, tensors=words)
+    assert verdict.status == "pass"
+    assert verdict.cases == verdict.expected == 4 * 40_480
+    assert outputs["code"].size == 4 * 40_480
+
+
+FAULTS = [
+    ("decoder", r"code\[6:0\] == 7'h6f", "code[6:0] == 7'h6e"),
+    ("decoder", r"8'b\?10\?\?\?\?\?", "8'b?11?????"),
+    ("encoder_fp32_ta", r"\| x\[22:0\]", "| x[22:1]"),
+    ("encoder_fp32_ta", r">= 7'h69", ">= 7'h6a"),
+    ("encoder_fp32", r"\} >= x\[13:0\]", "} > x[13:0]"),
+    ("to_fp32", r"8'h7f", "8'h7e"),
+    ("multiplier", r"\} \* \{", "} + {"),
+    ("to_fp16_s2", r"assign i_ready = ", "assign i_ready = 1'h1 | "),
+]
+
+
+def faulty(name: str, pattern: str, fault: str) -> str:
+    text, count = re.subn(pattern, fault, verify.exported(UNITS[name]))
+    assert count, f"{pattern} is not in the Verilog of {name}"
+    return text
+
+
+@pytest.mark.parametrize(("name", "pattern", "fault"), FAULTS)
+def test_a_fault_in_the_verilog_is_found_and_explained(name, pattern, fault, tmp_path):
+    unit = UNITS[name]
+    text = faulty(name, pattern, fault)
+    need("icarus")
+    verdict, _ = verify.run(unit, "icarus", root=tmp_path, text=text, random_cases=0)
+    assert verdict.status == "fail"
+    assert verdict.note
+    if verdict.mismatches:
+        rows = verify.explain(unit, verdict.first)
+        assert any(got not in ("", expected) for _, expected, got in rows)
+        named = {port for port, _, _ in rows}
+        assert named == set((unit.core or unit).ports)
+
+
+def test_an_explanation_gives_bits_and_values():
+    first = {
+        "inputs": {"x": 0x3FD9999A},
+        "options": {"saturate": 0, "nan_to_zero": 1},
+        "expected": {"code": 0x0E},
+        "got": {"code": 0x80},
+    }
+    assert verify.explain(UNITS["encoder_fp32_ta"], first) == [
+        ("x", "0x3FD9999A = 1.70000005", ""),
+        ("saturate", "0", ""),
+        ("nan_to_zero", "1", ""),
+        ("code", "0x0E = 0 0001 110 (D0) = 1.75", "0x80 = 1 0000 000 (DML) = nan"),
+    ]
+
+
+def test_too_few_cases_are_a_failure(builds, monkeypatch):
+    need("icarus")
+    monkeypatch.setattr("hif8.sim.bench_decoder.count", lambda job: 257)
+    verdict, _ = verify.run(UNITS["decoder"], "icarus", root=builds)
+    assert verdict.status == "fail"
+    assert verdict.note == "256 cases were compared where 257 must be"
+
+
+def test_no_case_is_a_failure(builds):
+    need("icarus")
+    none = {"code": np.zeros(0, np.uint8)}
+    with pytest.raises((SimulatorError, AssertionError, ValueError)):
+        verify.run(UNITS["decoder"], "icarus", root=builds, tensors=none)
+
+
+def test_verilog_that_does_not_compile_ends_in_one_line(tmp_path):
+    need("icarus")
+    with pytest.raises(SimulatorError, match=r"the build failed: .*log: ") as error:
+        verify.build(UNITS["decoder"], "icarus", root=tmp_path, text="module hif8_decoder(;")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_missing_simulator_is_not_run_and_says_what_to_install(simulator, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    unit = UNITS["decoder"]
+    [verdict] = verify.run_all([(unit, simulator)], root=tmp_path)
+    assert (verdict.status, verdict.cases) == ("not run", 0)
+    assert "apt-get install" in verdict.note
+    with pytest.raises(SimulatorError, match="apt-get install"):
+        verify.build(unit, simulator, root=tmp_path)
+
+
+def test_a_stopped_run_leaves_no_process(builds):
+    need("icarus")
+    unit = UNITS["encoder_fp32_ta"]
+    started = []
+
+    def stop(done, total):
+        if total:
+            started.append(True)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        verify.run(unit, "icarus", root=builds, progress=stop)
+    left = subprocess.run(
+        ["pgrep", "-f", str(builds / f"{unit.module}-icarus")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started
+    assert left.stdout == ""
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_waves_leave_a_waveform(simulator, builds):
+    need(simulator)
+    unit = UNITS["decoder"]
+    verdict, _ = verify.run(unit, simulator, root=builds, waves=True)
+    waveform = verify.waveform(unit, simulator, builds)
+    assert verdict.status == "pass"
+    assert waveform is not None
+    assert waveform.stat().st_size > 1000
+
+
+def directed(name: str) -> set[int]:
+    job = Job(unit=name, folder="", lanes=1, seed=1)
+    return set(np.concatenate([columns["x"] for columns in bench_encoder.cases(job)]).tolist())
+
+
+def test_the_encoder_bench_runs_every_boundary_and_its_neighbours():
+    words = directed("encoder_fp32_ta")
+    near = [*paper.BOUNDARIES, *(value for value, _ in paper.POSITIVE)]
+    checked = 0
+    for value in near:
+        word = int(np.float32(float(value)).view(np.uint32))
+        assert float(value) == float(np.uint32(word).view(np.float32))  # exact in FP32
+        for offset in range(-3, 4):
+            assert {word + offset, (word + offset) | 1 << 31} <= words
+            checked += 2
+    assert checked == 14 * (127 + 126)
+    overflow = 0x47200000  # 1.25 * 2^15
+    assert {overflow - 1, overflow, overflow + 1} <= words
+
+
+def test_the_encoder_bench_runs_all_leading_bits_and_special_words():
+    words = directed("encoder_fp32_ta")
+    for leading in range(8192):
+        base = leading << 19
+        assert {base, base + 1, base + (1 << 19) - 1} <= words
+    payloads = {sign | 0x7F800000 | 1 << bit for bit in range(19) for sign in (0, 1 << 31)}
+    subnormals = {sign | 1 << bit for bit in range(23) for sign in (0, 1 << 31)}
+    assert payloads | subnormals | {0, 1 << 31, 0x7F800000, 0xFF800000} <= words
+
+
+def test_the_hybrid_bench_runs_equal_and_adjacent_thresholds_for_every_exponent():
+    words = directed("encoder_fp32")
+    found = set()
+    for word in words:
+        exponent = (word >> 23 & 0xFF) - FP32.bias
+        if not (-23 <= exponent <= 15 and abs(exponent) >= 4):
+            continue
+        n = 2 if abs(exponent) < 8 else 1 if abs(exponent) < 16 else 0 if exponent > -23 else -1
+        significand = format(word & 0x7FFFFF | 1 << 23, "024b")
+        difference = int(significand[1 + n : 15 + n], 2) - (word & 0x3FFF)
+        found.add((exponent, word >> 31, difference))
+    exponents = [e for e in range(-23, 16) if abs(e) >= 4]
+    wanted = {(e, sign, d) for e in exponents for sign in (0, 1) for d in (-1, 0, 1)}
+    assert len(wanted) == 192
+    assert wanted <= found
+
+
+def test_a_wrapper_pads_every_lane_to_whole_bytes():
+    text = lanes.wrapper(UNITS["decoder"], 3)
+    assert "output wire [23:0] exponent" in text
+    assert "assign exponent[k * 8 +: 8] = {{2{lane_exponent[5]}}, lane_exponent};" in text
+    assert "assign zero[k * 8 +: 8] = {{7{1'b0}}, lane_zero};" in text
+    shared = lanes.wrapper(UNITS["encoder_fp32_ta"], 2)
+    assert "input wire [63:0] x" in shared
+    assert "input wire saturate," in shared

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `hif8`: what it answers, and that bad input ends in one line and a status."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from conftest import need
+from hif8 import cli, decode, encode
+
+
+def run(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["hif8", *map(str, arguments)])
+    status = cli.main()
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture
+def hif8(monkeypatch, capsys):
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_show_explains_codes_and_values(hif8):
+    status, out, err = hif8("show", "0x6E", "1.7", "-3e-5", "nan")
+    assert (status, err) == (0, "")
+    lines = [line.split() for line in out.splitlines() if "0x" in line]
+    assert [line[1] for line in lines] == ["0x6E", "0x0E", "0xFE", "0x80"]
+    assert "0 11 0111 0" in out
+    assert "32768" in out
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+def test_files_are_encoded_and_decoded_as_golden(hif8, here, dtype):
+    x = np.random.default_rng(3).standard_normal((7, 9)).astype(dtype)
+    np.save("x.npy", x)
+    assert hif8("encode", "x.npy", "codes.npy")[0] == 0
+    assert np.array_equal(np.load("codes.npy"), encode(x))
+    assert hif8("decode", "codes.npy", "y.npy", "--dtype", "float64")[0] == 0
+    assert np.array_equal(np.load("y.npy"), decode(encode(x), np.float64))
+
+
+def test_options_of_encode_are_those_of_golden(hif8, here):
+    x = np.float32([np.inf, np.nan, -1e9, 16.0])
+    np.save("x.npy", x)
+    status, _, _ = hif8(
+        "encode", "x.npy", "c.npy", "--rounding", "hr", "--saturate", "--nan-to-zero"
+    )
+    assert status == 0
+    assert np.load("c.npy").tolist() == [0x6E, 0x00, 0xEE, encode(np.float32(20.0))]
+
+
+def test_verilog_is_written_where_told(hif8, here):
+    status, out, _ = hif8("verilog", "--out", "rtl", "decoder")
+    assert status == 0
+    assert sorted(path.name for path in (here / "rtl").iterdir()) == [
+        "hif8_decoder.v",
+        "manifest.json",
+    ]
+    assert "hif8_decoder.v" in out
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tensor_of_ones_own_is_verified(hif8, here, builds, dtype):
+    need("icarus")
+    np.save("w.npy", np.random.default_rng(1).standard_normal((30, 10)).astype(dtype))
+    arguments = ("verify", "encoder_fp32_ta", "--tensor", "w.npy", "--sim", "icarus")
+    status, out, err = hif8(*arguments, "--build", builds.parent)
+    assert (status, err) == (0, "")
+    assert "1,200" in out  # 300 values under four settings
+    assert "bit-exact" in out
+    assert ("converted to float32" in out) == (dtype is np.float64)
+
+
+def make_files() -> None:
+    np.save("ints.npy", np.arange(4))
+    np.save("bools.npy", np.array([True]))
+    np.save("floats.npy", np.ones(4, np.float32))
+    np.save("five.npy", np.zeros(5, np.uint8))
+    np.save("codes.npy", np.zeros(4, np.uint8))
+    np.save("big.npy", np.array([300]))
+    np.save("nothing.npy", np.zeros(0, np.float32))
+    np.save("objects.npy", np.array([None, "a"], object), allow_pickle=True)
+    np.savez("several.npz", a=np.zeros(2))
+    Path("empty.npy").write_bytes(b"")
+    Path("text.npy").write_text("hello")
+
+
+BAD = [
+    ("encode missing.npy out.npy", "missing.npy: No such file"),
+    ("encode empty.npy out.npy", "empty.npy is empty"),
+    ("encode text.npy out.npy", "text.npy is damaged or no .npy file"),
+    ("encode objects.npy out.npy", "objects.npy holds objects"),
+    ("encode several.npz out.npy", "holds several arrays"),
+    ("encode nothing.npy out.npy", "holds no element"),
+    ("encode ints.npy out.npy", "must be float16, bfloat16, float32 or float64, not 'int64'"),
+    ("encode bools.npy out.npy", "not 'bool'"),
+    ("encode floats.npy out.npy --rounding up", "--rounding"),
+    ("encode floats.npy floats.npy/out.npy", "floats.npy"),
+    ("decode floats.npy out.npy", "must be integers of dtype uint8, not 'float32'"),
+    ("decode big.npy out.npy", "must be in 0..255, not 300"),
+    ("decode codes.npy out.npy --dtype int8", "--dtype must be one of"),
+    ("show zero", "'zero' must be a code like 0x6E"),
+    ("show 0x100", "must be in 0..255, not 256"),
+    ("verify adder", "unit must be one of decoder"),
+    ("verify decoder --sim questa", "simulator must be one of verilator, icarus, not 'questa'"),
+    ("verify encoder_fp32_ta --tensor missing.npy", "missing.npy: No such file"),
+    ("verify encoder_fp32_ta --tensor ints.npy", "not 'int64'"),
+    ("verify encoder_fp32_ta --tensor objects.npy", "holds objects"),
+    ("verify encoder_fp32_ta --tensor empty.npy", "is empty"),
+    ("verify decoder --tensor floats.npy", "must be integers of dtype uint8"),
+    ("verify multiplier --tensor codes.npy", "takes --tensor A.npy --tensor B.npy"),
+    ("verify multiplier --tensor codes.npy --tensor five.npy", "must be of one size"),
+    ("verify --tensor floats.npy", "--tensor takes one unit"),
+    ("verilog --out floats.npy/rtl", "floats.npy"),
+    ("figures --out floats.npy/pictures", "floats.npy"),
+    ("verilog adder", "unit must be one of"),
+    ("frobnicate", "No such command"),
+    ("encode floats.npy", "Missing argument"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD)
+def test_bad_input_ends_in_one_line_and_leaves_nothing(hif8, here, line, message):
+    make_files()
+    before = sorted(path.name for path in here.iterdir())
+    status, _, err = hif8(*line.split())
+    assert status != 0
+    assert err.startswith("hif8: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert sorted(path.name for path in here.iterdir()) == before
+
+
+def test_a_missing_simulator_is_one_line(hif8, here, monkeypatch):
+    monkeypatch.setenv("PATH", str(here))
+    status, _, err = hif8("verify", "decoder", "--sim", "icarus")
+    assert status == 1
+    assert err == "hif8: icarus is not installed: apt-get install iverilog\n"
+
+
+@pytest.mark.parametrize(("ci", "expected"), [("", 0), ("true", 1)])
+def test_not_run_is_said_loudly_and_fails_in_ci(hif8, here, monkeypatch, ci, expected):
+    monkeypatch.setenv("PATH", str(here))
+    monkeypatch.setenv("CI", ci)
+    status, out, _ = hif8("verify", "decoder")
+    assert status == expected
+    assert out.count("NOT RUN") == 4
+
+
+def test_ctrl_c_ends_in_one_line_and_leaves_no_simulation(here, builds):
+    need("icarus")
+    command = [sys.executable, "-c", "import sys; from hif8.cli import main; sys.exit(main())"]
+    arguments = ["verify", "encoder_fp32", "--sim", "icarus", "--random", "9999999"]
+    child = subprocess.Popen(
+        [*command, *arguments, "--build", str(here / "build")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=here,
+    )
+    progress = here / "build" / "sim" / "runs" / "encoder_fp32-icarus" / "progress"
+    deadline = time.monotonic() + 120
+    while not progress.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "hif8: interrupted\n")
+    assert not (here / "build" / "verify").exists()
+    left = subprocess.run(["pgrep", "-f", str(here)], capture_output=True, check=False)
+    assert left.stdout == b""
+
+
+def test_help_names_every_command(hif8):
+    status, out, _ = hif8()
+    assert status == 0
+    for command in ("show", "encode", "decode", "verilog", "verify", "figures", "demo", "bench"):
+        assert f"\n  {command}" in out
+
+
+def test_the_command_is_installed():
+    run = subprocess.run(
+        [Path(sys.executable).with_name("hif8"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith("hif8 ")
