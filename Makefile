@@ -13,7 +13,7 @@ export AMARANTH_USE_YOSYS := builtin
 .PHONY: demo test bench figures lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
-demo: setup  ## the main job: a real network through RTL, every bench, the figures, the report
+demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
 	@$(BIN)/hif8 demo
 
 test: setup  ## every test

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def _plain_names(il: str, ports: list[str]) -> str:
     """
     order = {name: str(place) for place, name in enumerate(ports, start=1)}
     il = re.sub(
-        r"(?m)^(  wire .*(?:in|out)put )\d+ +\\(\w+)$",
-        lambda m: f"{m[1]}{order[m[2]]} \\{m[2]}",
+        r"(?m)^(  wire .*(?:in|out)put )\d+( +(?:signed )?)\\(\w+)$",
+        lambda m: f"{m[1]}{order[m[3]]}{m[2]}\\{m[3]}",
         il,
     )
     return re.sub(r"\\[\w.$]+", lambda m: m[0].replace(".", "_").replace("$", "_"), il)
@@ -198,8 +199,9 @@ def export(units: list[Unit], out: Path) -> list[Path]:
     """
     texts = {}
     modules = []
-    for unit in units:
-        text = verilog(unit)
+    with ThreadPoolExecutor() as pool:  # a process each: its bytes must not depend on the others
+        written = list(pool.map(verilog, units))
+    for unit, text in zip(units, written, strict=True):
         texts[f"{unit.module}.v"] = text
         modules.append(entry(unit, text))
     manifest = {"hif8": version("hif8"), "tool_versions": tool_versions(), "modules": modules}
