@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time of golden's encode and decode per element, against its peers and a plain copy.
 
-Imports golden, NumPy, ml_dtypes and rich; en_dtypes and gfloat inside `measure`, if installed.
+Imports golden, NumPy, ml_dtypes and rich; en_dtypes, gfloat and numba inside `measure`, if
+installed. The figure to compare with peers is that of golden in NumPy.
 """
 
 import importlib
@@ -14,6 +15,7 @@ import ml_dtypes
 import numpy as np
 from rich.table import Table
 
+from ..golden import kernels
 from ..golden.decode import decode
 from ..golden.encode import encode
 
@@ -56,6 +58,30 @@ class _Candidate(NamedTuple):
     run: Callable[[], np.ndarray] | None
     traced: bool = False
     note: str = ""
+
+
+def _golden(x: np.ndarray, way: str, loops: kernels.Loops | None) -> list[_Candidate]:
+    """Return golden's encode in both modes and its decode, with loops of one kind."""
+    codes = encode(x)
+    operations = {
+        "encode TA": lambda: encode(x, "ta"),
+        "encode HR": lambda: encode(x, "hr"),
+        "decode": lambda: decode(codes),
+    }
+
+    def with_loops(operation: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        def run() -> np.ndarray:
+            with kernels.using(loops):
+                return operation()
+
+        return run
+
+    if loops is None:
+        return [_Candidate(f"hif8 {name}, {way}", 0, None) for name in operations]
+    return [
+        _Candidate(f"hif8 {name}, {way}", x.size, with_loops(operation), traced=True)
+        for name, operation in operations.items()
+    ]
 
 
 def _casts(name: str, x: np.ndarray, dtype: np.dtype | type, note: str) -> list[_Candidate]:
@@ -122,7 +148,8 @@ def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
     """Time encode and decode, their peers and a plain copy on one array, in one run.
 
     The array is FP32, of a standard normal distribution. The operations take turns, so that what
-    else the machine does meanwhile falls on all of them; the best turn of each counts.
+    else the machine does meanwhile falls on all of them; the best turn of each counts. A turn that
+    does not count goes before, for what is loaded, compiled or computed only once.
 
     Parameters
     ----------
@@ -134,8 +161,8 @@ def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
     Returns
     -------
     list of Row
-        The copy first, then hif8, then the peers. A library that is not installed has rows too,
-        which say so.
+        The copy first, then hif8 in NumPy and compiled, then the peers. A library that is not
+        installed has rows too, which say so.
 
     Raises
     ------
@@ -147,17 +174,18 @@ def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
     if repeats < 1:
         raise ValueError(f"repeats must be positive, not {repeats!r}")
     x = np.random.default_rng(SEED).standard_normal(elements, np.float32)
-    codes = encode(x)
     candidates = [
         _Candidate("copy", elements, x.copy, note="float32 to float32"),
-        _Candidate("hif8 encode", elements, lambda: encode(x), traced=True),
-        _Candidate("hif8 decode", elements, lambda: decode(codes), traced=True),
+        *_golden(x, "NumPy", kernels.NUMPY),
+        *_golden(x, "compiled", kernels.compiled()),
         *_en_dtypes(x),
         *_casts("ml_dtypes float8_e4m3fn", x, ml_dtypes.float8_e4m3fn, ""),
         *_casts("ml_dtypes float8_e5m2", x, ml_dtypes.float8_e5m2, ""),
         *_gfloat(x),
     ]
     runs = {c.operation: c.run for c in candidates if c.run is not None}
+    for run in runs.values():
+        run()
     turns = [{operation: _time(run) for operation, run in runs.items()} for _ in range(repeats)]
     return [
         Row(c.operation, 0, None, note=NOT_INSTALLED)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HiF8 codes to their fields and values.
 
-Imports `golden.format`. Every table is computed at import from the dot-field table.
+Imports `golden.format` and `golden.kernels`. Every table is computed at import from the dot-field
+table.
 """
 
 from typing import NamedTuple
@@ -10,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import format as f
-
-CHUNK = 1 << 16
-"""Elements handled at a time: temporaries stay in the cache and out of the memory figure."""
+from . import kernels
 
 
 class Unpacked(NamedTuple):
@@ -176,9 +175,10 @@ def decode(codes: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> np.ndarra
         flags=["external_loop", "buffered", "zerosize_ok"],
         op_flags=[["readonly", "contig"], ["writeonly", "allocate", "contig"]],
         op_dtypes=[np.uint8, table.dtype],
-        buffersize=CHUNK,
+        buffersize=kernels.CHUNK,
     )
+    loops = kernels.choose(codes.size)
     with steps:
         for chunk, out in steps:
-            table.take(chunk, out=out, mode="clip")
+            loops.lookup(chunk, 0, table, out)
         return steps.operands[1]

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floating-point values to HiF8 codes.
 
-Imports `golden.format`, `golden.decode`, `golden.rounding`. `encode_words` is the definition, step
+Imports `golden.format`, `decode`, `kernels` and `rounding`. `encode_words` is the definition, step
 by step; `encode` is fast because few bits of a word decide, so that a shift and a table, filled by
 the definition, give the same codes.
 """
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from . import format as f
-from .decode import CHUNK, VALUES, decode
-from .rounding import Cut, Rounding, rounds_up
+from . import kernels
+from .decode import VALUES, decode
+from .rounding import Cut, Rounding, hybrid_compares, refuse, rounds_up
 
 _FINITE = np.array([c for c in range(f.SIGN_BIT) if np.isfinite(VALUES[c])], np.uint8)
 _CODES = _FINITE[np.argsort(VALUES[_FINITE])]
@@ -23,28 +25,30 @@ _MAGNITUDES = VALUES[_CODES]
 _LOWEST = f.MIN_EXPONENT - 1
 """The binade below the smallest denormal, half of which still rounds up to it."""
 
+KEPT_WIDTHS = {_LOWEST: -1} | {
+    exponent: next((d.mantissa_width for d in f.DOT_FIELDS if abs(exponent) in d.magnitudes), 0)
+    for exponent in range(f.MIN_EXPONENT, f.MAX_EXPONENT + 1)
+}
+"""n, the fraction bits kept, for each exponent from -23 to 15.
 
-def _kept_widths() -> npt.NDArray[np.int64]:
-    """Return n, the fraction bits kept, for each exponent from -23 to 15.
-
-    Below the denormals' lowest binade not even the hidden bit is kept: n is -1.
-    """
-    widths = np.full(f.MAX_EXPONENT - _LOWEST + 1, -1)
-    widths[f.MIN_EXPONENT - _LOWEST :] = 0
-    for field in f.DOT_FIELDS:
-        for magnitude in field.magnitudes:
-            for exponent in (-magnitude, magnitude):
-                widths[exponent - _LOWEST] = field.mantissa_width
-    return widths
-
-
-_KEPT_WIDTHS = _kept_widths()
-
-_LEADING_SHIFT = {f.FP16: 0, f.BF16: 0, f.FP32: 23 - 4, f.FP64: 52 - 4}
-"""Low bits of a word that TA does not depend on, NaN-ness apart.
-
-At most four fraction bits decide (three kept, one to round by); a 16-bit word needs no shift.
+Below the denormals' lowest binade not even the hidden bit is kept: n is -1.
 """
+_KEPT_WIDTHS = np.array(list(KEPT_WIDTHS.values()))
+
+
+def _leading_shift(source: f.FloatFormat) -> int:
+    """Return how many low bits of a word TA does not depend on, NaN-ness apart.
+
+    At most four fraction bits decide: three kept ones, and one to round by. A 16-bit word needs no
+    shift.
+    """
+    return source.fraction_width - f.SIGNIFICAND_WIDTH if source.width > 16 else 0
+
+
+def _leading_words(source: f.FloatFormat) -> npt.NDArray[np.uint64]:
+    """Return every word whose low bits, those of `_leading_shift`, are zero."""
+    shift = np.uint64(_leading_shift(source))
+    return np.arange(1 << source.width - int(shift), dtype=np.uint64) << shift
 
 
 def _cut(words: npt.NDArray[np.integer], source: f.FloatFormat) -> Cut:
@@ -137,55 +141,28 @@ def _replace(
 def _word_table(
     source: f.FloatFormat, rounding: Rounding, keep_exact: bool, saturate: bool, nan_to_zero: bool
 ) -> npt.NDArray[np.uint8]:
-    """Return the code of every word of `source`, indexed by its leading bits."""
-    shift = _LEADING_SHIFT[source]
-    words = np.arange(1 << source.width - shift, dtype=np.uint64) << shift
-    codes = encode_words(words, source, rounding, keep_exact=keep_exact)
+    """Return the code of every word of `source`, indexed by its leading bits.
+
+    For TA, and for HR from words short enough to be an index.
+    """
+    codes = encode_words(_leading_words(source), source, rounding, keep_exact=keep_exact)
     return _replace(codes, saturate, nan_to_zero)
 
 
 @cache
-def _hybrid_table(saturate: bool, nan_to_zero: bool) -> npt.NDArray[np.uint8]:
-    """Return the code of every FP32 word under HR.
-
-    Indexed by the leading bits and, above them, by whether F >= T.
-    """
-    shift = _LEADING_SHIFT[f.FP32]
-    words = np.arange(1 << f.FP32.width - shift, dtype=np.uint64) << shift
+def _hybrid_table(saturate: bool, nan_to_zero: bool) -> npt.NDArray[np.uint32]:
+    """Return what `Loops.hybrid` must know of every FP32 word, indexed by its leading bits."""
+    words = _leading_words(f.FP32)
     cut = _cut(words, f.FP32)
-    away = rounds_up(cut, Rounding.TA)
-    inner = np.abs(cut.exponent) < f.HYBRID_FROM
-    overflow = (cut.exponent == f.MAX_EXPONENT) & away
-    compared = cut.exponent >= _LOWEST
-    ups = [np.where(inner, away, overflow | compared & above) for above in (False, True)]
-    halves = [_finish(words, cut, up) for up in ups]
-    return _replace(np.concatenate(halves), saturate, nan_to_zero)
-
-
-def _hybrid_shifts() -> npt.NDArray[np.uint32]:
-    """Return, for every sign and exponent of FP32, how far F lies above bit 0 of the word."""
-    words = np.arange(1 << 9, dtype=np.uint64) << f.FP32.fraction_width
-    width = _cut(words, f.FP32).discarded_width - f.FP32.hybrid_width
-    return np.clip(width, 0, 31).astype(np.uint32)
-
-
-_HYBRID_SHIFTS = _hybrid_shifts()
-
-
-def _hybrid_index(words: npt.NDArray[np.uint32], keep_exact: bool) -> npt.NDArray[np.uint32]:
-    """Return the places of FP32 words in `_hybrid_table`.
-
-    With the hidden bit in its place the 14 bits F are a window of the word itself. What lies in it
-    matters only for 4 <= |E| and E from -23 on; in the binade of -23 the hidden bit leads it.
-    """
-    mask = np.uint32((1 << f.FP32.hybrid_width) - 1)
-    shifts = _HYBRID_SHIFTS.take(words >> np.uint32(f.FP32.fraction_width), mode="clip")
-    discarded = (words | np.uint32(1 << f.FP32.fraction_width)) >> shifts & mask
-    up = discarded >= (words & mask)
-    if keep_exact:
-        up &= discarded > 0
-    leading = np.uint32(f.FP32.width - _LEADING_SHIFT[f.FP32])
-    return words >> np.uint32(_LEADING_SHIFT[f.FP32]) | up.astype(np.uint32) << leading
+    compares, away = hybrid_compares(cut), rounds_up(cut, Rounding.TA)
+    below, reached = (
+        _replace(_finish(words, cut, np.where(compares, up, away)), saturate, nan_to_zero)
+        for up in (False, True)
+    )
+    shift = np.where(compares, f.FP32.width - cut.discarded_width, 0)
+    return (
+        below | reached.astype(np.uint32) << np.uint32(8) | shift.astype(np.uint32) << np.uint32(16)
+    )
 
 
 def as_floats(x: npt.ArrayLike, name: str = "x") -> tuple[np.ndarray, f.FloatFormat]:
@@ -255,46 +232,62 @@ def encode(
 
     Notes
     -----
-    Paper, section 3. |x| below 2^-23 gives 0x00 for either sign, |x| from 1.25 * 2^15 on gives
-    infinity. Beyond input and output TA and HR need less than 2 MB of memory.
+    Paper, section 3. But for SR, |x| below 2^-23 gives 0x00 for either sign; but for TE, |x| from
+    1.25 * 2^15 on gives infinity. Beyond input and output TA and HR need less than 2 MB of memory.
     """
     rounding = Rounding.named(rounding)
     values, source = as_floats(x)
-    if rounding is Rounding.HR and not source.hybrid_width:
-        raise ValueError(f"x must be float16, bfloat16 or float32 for HR, not {source.dtype}")
+    refuse(rounding, source, rng)
     options = bool(saturate), bool(nan_to_zero)
-    leading_shift = _LEADING_SHIFT[source]
-    by_definition = rounding in (Rounding.TE, Rounding.SR)
-    hybrid = rounding is Rounding.HR and source is f.FP32
-    if hybrid:
-        table = _hybrid_table(*options)
-    elif not by_definition:
-        table = _word_table(source, rounding, keep_exact, *options)
-    nan_code = f.ZERO if nan_to_zero else f.NAN
+    convert = _converter(values.size, source, rounding, bool(keep_exact), options, rng)
     steps = np.nditer(
         [values, None],
         flags=["external_loop", "buffered", "zerosize_ok"],
         op_flags=[["readonly", "contig", "aligned"], ["writeonly", "allocate", "contig"]],
         op_dtypes=[source.dtype, np.uint8],
-        buffersize=CHUNK,
+        order="C" if rounding is Rounding.SR else "K",  # draws go by index, not by place in memory
+        buffersize=kernels.CHUNK,
     )
     with steps:
         for chunk, out in steps:
-            words = chunk.view(source.word)
-            if by_definition:
-                out[:] = _replace(encode_words(words, source, rounding, rng=rng), *options)
-                continue
-            if hybrid:
-                index = _hybrid_index(words, keep_exact)
-            else:
-                index = words >> leading_shift if leading_shift else words
-            table.take(index, out=out, mode="clip")
-            if leading_shift:  # a NaN may have its only payload in the bits shifted out
+            convert(chunk.view(source.word), out=out)
+            if _leading_shift(source):  # a NaN may have its only payload in the bits shifted out
                 nan = np.isnan(chunk)
                 if nan.any():
-                    out[nan] = nan_code
+                    out[nan] = f.ZERO if nan_to_zero else f.NAN
         codes = steps.operands[1]
     return codes[()]
+
+
+def _converter(
+    elements: int,
+    source: f.FloatFormat,
+    rounding: Rounding,
+    keep_exact: bool,
+    options: tuple[bool, bool],
+    rng: np.random.Generator | None,
+) -> Callable[..., None]:
+    """Return what takes words and writes their codes, those of NaN apart, into `out`."""
+    if rounding in (Rounding.TE, Rounding.SR):
+        return partial(_define, source=source, rounding=rounding, options=options, rng=rng)
+    loops, shift = kernels.choose(elements), _leading_shift(source)
+    if rounding is Rounding.HR and source == f.FP32:
+        table = _hybrid_table(*options)
+        return partial(loops.hybrid, shift=shift, table=table, least=int(keep_exact))
+    table = _word_table(source, rounding, keep_exact, *options)
+    return partial(loops.lookup, shift=shift, table=table)
+
+
+def _define(
+    words: npt.NDArray[np.unsignedinteger],
+    source: f.FloatFormat,
+    rounding: Rounding,
+    options: tuple[bool, bool],
+    rng: np.random.Generator | None,
+    out: npt.NDArray[np.uint8],
+) -> None:
+    """Write the codes of words by the definition."""
+    out[:] = _replace(encode_words(words, source, rounding, rng=rng), *options)
 
 
 def quantize(

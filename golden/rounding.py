@@ -32,11 +32,12 @@ class Rounding(Enum):
         `keep_exact` leaves it; FP16 and BF16 sources never show it, for their T is not 0. FP64 has
         no HR.
     TE
-        Round half to even, for analysis: to the nearest value, of two equally near the one whose
-        code is even.
+        Round half to even, for analysis: to the nearest value; of two equally near, to the one
+        whose code is even. Half way to infinity, at 1.25 * 2^15, that is the largest value.
     SR
         Stochastic rounding, for analysis: up with a probability of the discarded part's share of
-        the step, so that the mean is the argument, between the smallest value and the largest.
+        the step, so that the mean is the argument. From 2^15 on there is no step to a finite value:
+        there it is TA, and nothing below 1.25 * 2^15 becomes infinite by chance.
     """
 
     TA = "ta"
@@ -73,7 +74,7 @@ class Cut(NamedTuple):
         Normalised, with its hidden bit.
     kept_width : numpy.ndarray of int64
         n, the fraction bits kept. In the binade below the smallest denormal, where not even the
-        hidden bit is kept, n is -1, and one less for each binade below.
+        hidden bit is kept, n is -1, and one less for each binade below that.
     raw : numpy.ndarray of int64
         The mantissa field as it stands in the source, not normalised.
     """
@@ -95,34 +96,39 @@ class Cut(NamedTuple):
         return self.significand >> np.minimum(self.discarded_width, 63)
 
     def leading(self, count: int) -> npt.NDArray[np.int64]:
-        """Return the `count` leading discarded bits as an integer; zeros follow the last."""
-        short = np.maximum(count - self.discarded_width, 0)
-        down = np.minimum(np.maximum(self.discarded_width - count, 0), 63)
-        return self.significand << short >> down & (1 << count) - 1
+        """Return the `count` leading discarded bits as an integer."""
+        return self.significand >> np.minimum(self.discarded_width - count, 63) & (1 << count) - 1
 
 
 def _away(cut: Cut) -> npt.NDArray[np.bool_]:
     return cut.leading(1) == 1
 
 
+def hybrid_compares(cut: Cut) -> npt.NDArray[np.bool_]:
+    """Tell where HR compares F with T; elsewhere it is TA (paper, section 3).
+
+    It is TA where |E| < 4, below the binade of -23, where nothing rounds up, and from 1.25 * 2^15
+    on: the paper is silent about overflow, and the vendor's simulator treats it so.
+    """
+    magnitude = np.abs(cut.exponent)
+    overflow = (cut.exponent == f.MAX_EXPONENT) & _away(cut)
+    return (magnitude >= f.HYBRID_FROM) & (cut.exponent >= f.MIN_EXPONENT - 1) & ~overflow
+
+
 def _hybrid(cut: Cut, keep_exact: bool) -> npt.NDArray[np.bool_]:
     width = cut.source.hybrid_width
-    discarded = cut.leading(width)
-    low = cut.raw & (1 << width) - 1
-    threshold = low if width == f.FP32.hybrid_width else (low & 1) << 1 | 1
-    up = (discarded >= threshold) & (cut.exponent >= f.MIN_EXPONENT - 1)
+    sr14 = width == 14
+    threshold = cut.raw & (1 << width) - 1 if sr14 else (cut.raw & 1) << 1 | 1
     if keep_exact:
-        up &= discarded > 0
-    overflow = (cut.exponent == f.MAX_EXPONENT) & _away(cut)
-    return np.where(np.abs(cut.exponent) < f.HYBRID_FROM, _away(cut), up | overflow)
+        threshold = np.maximum(threshold, 1)  # F = 0 no longer reaches T = 0
+    return np.where(hybrid_compares(cut), cut.leading(width) >= threshold, _away(cut))
 
 
 def _even(cut: Cut) -> npt.NDArray[np.bool_]:
-    # A code ends in the mantissa's last bit, a denormal's in that of E + 23; zero is even.
-    denormal = np.where(cut.kept_width == 0, cut.exponent + f.DENORMAL_BIAS, 0)
-    odd = np.where(cut.kept_width > 0, cut.kept, denormal) & 1
-    rest = cut.significand & (1 << np.clip(cut.discarded_width - 1, 0, 62)) - 1
-    return _away(cut) & ((rest > 0) | (odd == 1))
+    # A code ends in the last kept bit, that of a denormal, which keeps none, in the last of E + 23.
+    last = np.where(cut.kept_width == 0, cut.exponent + f.DENORMAL_BIAS, cut.kept) & 1
+    rest = cut.significand & (1 << np.minimum(cut.discarded_width - 1, 62)) - 1
+    return _away(cut) & ((rest > 0) | (last == 1))
 
 
 def _stochastic(cut: Cut, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -130,6 +136,22 @@ def _stochastic(cut: Cut, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     discarded = (cut.significand & (1 << width) - 1).astype(np.float64)
     drawn = rng.random(cut.significand.shape) < np.ldexp(discarded, -cut.discarded_width)
     return np.where(cut.exponent == f.MAX_EXPONENT, _away(cut), drawn)
+
+
+def refuse(
+    rounding: Rounding, source: f.FloatFormat, rng: np.random.Generator | None = None
+) -> None:
+    """Refuse a mode that is not defined for a source, or that lacks its random numbers.
+
+    Raises
+    ------
+    ValueError
+        If HR is asked for FP64, or SR without a generator.
+    """
+    if rounding is Rounding.HR and not source.hybrid_width:
+        raise ValueError(f"x must be float16, bfloat16 or float32 for HR, not {source.dtype}")
+    if rounding is Rounding.SR and not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy.random.Generator for SR, not {rng!r}")
 
 
 def rounds_up(
@@ -162,13 +184,11 @@ def rounds_up(
     ValueError
         If the source has no hybrid rounding, or SR has no generator.
     """
-    if rounding is Rounding.HR and not cut.source.hybrid_width:
-        raise ValueError(f"x must be float16, bfloat16 or float32 for HR, not {cut.source.dtype}")
-    if rounding is Rounding.SR and rng is None:
-        raise ValueError("rng must be a numpy.random.Generator for SR, not None")
-    return {
-        Rounding.TA: lambda: _away(cut),
-        Rounding.HR: lambda: _hybrid(cut, keep_exact),
-        Rounding.TE: lambda: _even(cut),
-        Rounding.SR: lambda: _stochastic(cut, rng),
-    }[rounding]()
+    refuse(rounding, cut.source, rng)
+    if rounding is Rounding.TA:
+        return _away(cut)
+    if rounding is Rounding.HR:
+        return _hybrid(cut, keep_exact)
+    if rounding is Rounding.TE:
+        return _even(cut)
+    return _stochastic(cut, rng)

@@ -8,7 +8,7 @@ negative one, and a negative zero of an IEEE format is `Fraction(0)` here.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -68,7 +68,9 @@ POSITIVE = sorted((value(code), code) for code in range(1, 0x80) if code != INF)
 """The 126 positive finite values with their codes, in order."""
 CODES = [ZERO, *(code for _, code in POSITIVE), INF]
 """Every code that TA can give to a positive number, in the order of the values."""
-BOUNDARIES = [(a + b) / 2 for a, b in pairwise([Fraction(0), *(v for v, _ in POSITIVE)])]
+MAGNITUDES = [Fraction(0), *(v for v, _ in POSITIVE)]
+"""The finite values that those codes stand for: all but the last."""
+BOUNDARIES = [(a + b) / 2 for a, b in pairwise(MAGNITUDES)]
 """Half way between neighbours, and last where infinity begins: between CODES[i] and [i + 1]."""
 BOUNDARIES.append(Fraction(5, 4) * 2**15)
 
@@ -81,6 +83,21 @@ def encode(x: Value, *, saturate: bool = False, nan_to_zero: bool = False) -> in
     if code == INF and saturate:
         code = MAX
     return code if x >= 0 or code == ZERO else 0x80 | code
+
+
+def encode_even(x: Value) -> int:
+    """Return the code under TE: of the nearest value; of two, the one whose code is even."""
+    if math.isnan(x):
+        return NAN
+    here = bisect_left(BOUNDARIES, abs(x))
+    tie = here < len(BOUNDARIES) and BOUNDARIES[here] == abs(x)
+    code = CODES[here + (tie and CODES[here] % 2)]
+    return code if x >= 0 or code == ZERO else 0x80 | code
+
+
+def neighbours(x: Fraction) -> tuple[int, int]:
+    """Return the codes whose magnitudes enclose a magnitude up to 2^15; twice the one it has."""
+    return CODES[bisect_right(MAGNITUDES, x) - 1], CODES[bisect_left(MAGNITUDES, x)]
 
 
 class Ieee(NamedTuple):
@@ -140,6 +157,76 @@ def ieee_word(x: Value, name: str) -> int:
         raise ValueError(f"{x} must be exact in {name}")
     # A significand without bit m is subnormal, and its exponent field is one less.
     return sign + (exponent + bias - 1) * 2**m + int(significand)
+
+
+VALUE_CODES = {Fraction(0): ZERO} | dict(POSITIVE)
+
+
+@cache
+def step(exponent: int, kept: str) -> tuple[int, int]:
+    """Return the codes of a magnitude cut to its kept fraction bits, and of the next larger one.
+
+    In the binade of -23 nothing is kept, and the two are zero and the smallest value.
+    """
+    ulp = Fraction(2) ** (exponent - len(kept))
+    down = Fraction(2) ** exponent + int("0" + kept, 2) * ulp
+    if exponent == -23:
+        down, ulp = Fraction(0), Fraction(2) ** -22
+    return VALUE_CODES.get(down, INF), VALUE_CODES.get(down + ulp, INF)
+
+
+def hybrid_magnitude(exponent: int, fraction: str, raw: str, keep_exact: bool) -> int:
+    """Return the code under HR of a positive finite number.
+
+    Takes its exponent and fraction bits, subnormals normalised, and the raw mantissa field.
+    """
+    if exponent < -23:
+        return ZERO
+    if exponent > 15 or (exponent == 15 and fraction[:2] != "00"):
+        return INF  # from 1.25 * 2^15 on
+    size = abs(exponent)
+    n = 0 if exponent < -15 else 3 if size <= 3 else 2 if size <= 7 else 1
+    kept, discarded = fraction[:n], fraction[n:]
+    if exponent == -23:
+        discarded = "1" + fraction
+    if size <= 3:
+        up = discarded[0] == "1"
+    else:
+        sr14 = len(raw) == 23
+        found, threshold = (discarded[:14], raw[-14:]) if sr14 else (discarded[:2], raw[-1] + "1")
+        up = found >= threshold  # strings of bits, as long as one another
+        if keep_exact and "1" not in found:
+            up = False
+    return step(exponent, kept)[up]
+
+
+def encode_hybrid(
+    word: int,
+    name: str,
+    *,
+    saturate: bool = False,
+    nan_to_zero: bool = False,
+    keep_exact: bool = False,
+) -> int:
+    """Return the code under HR of a word of float16, bfloat16 or float32, from its bits."""
+    w, m = FORMATS[name]
+    bits = f"{word:0{1 + w + m}b}"
+    sign, biased, raw = bits[0], bits[1 : 1 + w], bits[1 + w :]
+    bias = 2 ** (w - 1) - 1
+    if biased == "1" * w:
+        if "1" in raw:
+            return ZERO if nan_to_zero else NAN
+        code = INF
+    elif "1" in biased:
+        code = hybrid_magnitude(int(biased, 2) - bias, raw, raw, keep_exact)
+    elif "1" in raw:
+        leading = raw.index("1") + 1  # the place of the bit that normalising makes the hidden one
+        code = hybrid_magnitude(1 - bias - leading, raw[leading:] + "0" * leading, raw, keep_exact)
+    else:
+        code = ZERO
+    if code == INF and saturate:
+        code = MAX
+    return 0x80 | code if sign == "1" and code != ZERO else code
 
 
 def product(a: int, b: int) -> Value:

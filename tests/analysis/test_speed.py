@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of speeds has its rows and units; no time is asserted.
 
-Imports hif8.analysis.speed and rich.
+Imports hif8.analysis.speed, hif8.golden.kernels and rich.
 """
 
 import io
@@ -9,12 +9,17 @@ import sys
 
 import pytest
 from hif8.analysis import speed
+from hif8.golden import kernels
 from rich.console import Console
 
 OPERATIONS = [
     "copy",
-    "hif8 encode",
-    "hif8 decode",
+    "hif8 encode TA, NumPy",
+    "hif8 encode HR, NumPy",
+    "hif8 decode, NumPy",
+    "hif8 encode TA, compiled",
+    "hif8 encode HR, compiled",
+    "hif8 decode, compiled",
     "en_dtypes hifloat8 astype",
     "en_dtypes hifloat8 back",
     "ml_dtypes float8_e4m3fn astype",
@@ -42,13 +47,13 @@ def test_measure_has_a_row_for_every_operation(rows: list[speed.Row]) -> None:
 
 
 def test_measure_times_every_operation_on_every_element(rows: list[speed.Row]) -> None:
-    assert [row.elements for row in rows] == [10_000] * 11
+    assert [row.elements for row in rows] == [10_000] * 15
     assert all(row.ns_per_element > 0 for row in rows)
 
 
 def test_measure_has_the_extra_memory_of_hif8_alone(rows: list[speed.Row]) -> None:
     measured = [row.operation for row in rows if row.extra_bytes is not None]
-    assert measured == ["hif8 encode", "hif8 decode"]
+    assert measured == [operation for operation in OPERATIONS if operation.startswith("hif8 ")]
     assert all(0 <= row.extra_bytes < 10_000_000 for row in rows if row.operation in measured)
 
 
@@ -74,9 +79,17 @@ def test_a_missing_library_has_rows_that_say_so(
     assert sum("not installed" in line for line in printed(rows)) == 2
 
 
+def test_without_numba_the_compiled_rows_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "compiled", lambda: None)
+    rows = speed.measure(100, repeats=1)
+    assert [row.operation for row in rows] == OPERATIONS
+    missing = [row.operation for row in rows if row.note == "not installed"]
+    assert missing == [operation for operation in OPERATIONS if operation.endswith("compiled")]
+
+
 def test_table_has_a_line_for_every_row_and_units_in_its_heads(rows: list[speed.Row]) -> None:
     table = speed.table(rows)
-    assert table.row_count == 11
+    assert table.row_count == 15
     heads = [str(column.header) for column in table.columns]
     assert heads == ["operation", "elements", "ns/element", "extra KB", "note"]
     lines = printed(rows)
