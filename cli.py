@@ -228,10 +228,10 @@ def prove(units: Units = None, build: Build = BUILD) -> None:
 
     from .sim import proofs
 
-    claims = proofs.claims(proofs.select(units or ()))
+    claims = [(u, p) for u in proofs.select(units or ()) for p in proofs.properties(u)]
     steps = proofs.prove_all(claims)
-    shown = console.is_terminal
-    done = list(track(steps, "proofs", len(claims), console=console, disable=not shown))
+    shown = {"console": console, "transient": True, "disable": not console.is_terminal}
+    done = list(track(steps, "proofs", len(claims), **shown))
     _show_proofs(done)
     proofs.save(done, build / "prove")
     if not all(proof.passed for proof in done):
@@ -239,34 +239,37 @@ def prove(units: Units = None, build: Build = BUILD) -> None:
 
 
 def _show_proofs(done: "list[Proof]") -> None:
-    """Print a table for every property, and every counterexample."""
-    from .sim.proofs import explain, summary
+    """Print a table for every property, and the counterexample to each that does not hold."""
+    from .hdl.configs import UNITS
+    from .sim.proofs import PROPERTIES, explain, summary
 
-    for name in dict.fromkeys(proof.property for proof in done):
-        right, wrong = ([p for p in done if (p.property, p.wrong) == (name, w)] for w in (0, 1))
-        console.print(f"\n{name}: {right[0].statement}\nwrong variant: {wrong[0].statement}")
-        table = Table(
-            "unit", "inputs x settings", "s", "verdict", "its wrong variant", box=SIMPLE_HEAD
-        )
-        for proof, variant in zip(right, wrong, strict=True):
+    for name in (p.name for p in PROPERTIES):
+        rows = [proof for proof in done if proof.property == name]
+        if not rows:
+            continue
+        title = f"{name}: {rows[0].claim.statement}\nwrong variant: {rows[0].variant.statement}"
+        console.print(f"\n{title}")
+        table = Table("unit", "inputs x settings", "s", "verdict", "wrong variant", box=SIMPLE_HEAD)
+        for proof in rows:
             table.add_row(
                 proof.unit,
                 f"2^{proof.bits} x {proof.settings}",
                 f"{proof.seconds:.1f}",
-                "proved" if proof.proved else "REFUTED",
-                "PROVED" if variant.proved else f"refuted: {summary(variant)}",
+                "proved" if proof.claim.proved else "REFUTED",
+                summary(proof),
             )
         console.print(table)
     for proof in done:
-        if proof.counterexample and not proof.wrong:
-            table = Table("port", "expected", "got", title=f"{proof.property} of {proof.unit}")
-            for row in explain(proof):
+        if proof.claim.counterexample:
+            table = Table("port", "expected", "got", title=f"{proof.unit}: not {proof.property}")
+            for row in explain(UNITS[proof.unit], proof.claim.counterexample):
                 table.add_row(*row)
             console.print(table)
-    good = sum(proof.passed for proof in done if not proof.wrong)
-    caught = sum(proof.passed for proof in done if proof.wrong)
+    proved = sum(proof.claim.proved for proof in done)
+    refuted = sum(not proof.variant.proved for proof in done)
     console.print(
-        f"{good} of {len(done) // 2} properties proved, {caught} wrong variants refuted ({done[0].tool})"
+        f"{proved} of {len(done)} properties proved, {refuted} of {len(done)} wrong variants "
+        f"refuted ({done[0].tool})"
     )
 
 
@@ -301,6 +304,17 @@ def bench(
     from .analysis.speed import measure, table
 
     console.print(table(measure(elements)))
+
+
+@app.command()
+def vectors(
+    out: Annotated[Path, typer.Argument(help="Folder.")],
+) -> None:
+    """Write conformance vectors: what any HiF8 decoder and encoder must give, as text."""
+    from .golden.vectors import write
+
+    for path in write(out):
+        console.print(str(path))
 
 
 @app.command()
