@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .hdl.configs import Unit
+    from .sim.mutants import Report
     from .sim.proofs import Proof
     from .sim.verify import Verdict
 
@@ -270,6 +271,62 @@ def _show_proofs(done: "list[Proof]") -> None:
     console.print(
         f"{proved} of {len(done)} properties proved, {refuted} of {len(done)} wrong variants "
         f"refuted ({done[0].tool})"
+    )
+
+
+@app.command()
+def mutate(
+    units: Units = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Faults a unit, if it has as many places.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Chooses the faults.")] = None,
+    build: Build = BUILD,
+) -> None:
+    """Put faults into units and see whether the benches notice every one that matters."""
+    from .hdl.configs import select
+    from .sim import mutants
+    from .sim.verify import SEED
+
+    with _progress() as progress:
+        reports = mutants.run_all(
+            select(units or ()),
+            root=build / "sim",
+            count=mutants.COUNT if count is None else count,
+            seed=SEED if seed is None else seed,
+            progress=lambda unit, done, total: progress(unit, "faults", done, total),
+        )
+    _show_faults(reports)
+    for report in reports:
+        mutants.save(report, build / "mutate")
+    if any(report.of("survived") for report in reports):
+        raise typer.Exit(1)
+
+
+def _show_faults(reports: "list[Report]") -> None:
+    """Print what became of the faults of every unit, and each that survived."""
+    table = Table("unit", box=SIMPLE_HEAD)
+    for column in ("faults", "killed", "equivalent", "survived", "median case", "s"):
+        table.add_column(column, justify="right")
+    for report in reports:
+        numbers = (len(report.of(verdict)) for verdict in ("killed", "equivalent", "survived"))
+        table.add_row(
+            report.unit,
+            f"{len(report.faults):,}",
+            *(f"{number:,}" for number in numbers),
+            f"{report.median_cases:,.0f}",
+            f"{report.seconds:.1f}",
+        )
+    console.print(table)
+    for report in reports:
+        for fault in report.of("survived"):
+            console.print(f"SURVIVED: {report.unit} fault {fault.number}: {fault.what}")
+            console.print(f"    shows at {fault.note}")
+    every = [fault.verdict for report in reports for fault in report.faults]
+    console.print(
+        f"{len(every):,} faults in {len(reports)} units: {every.count('killed'):,} killed, "
+        f"{every.count('equivalent'):,} proved equivalent, {every.count('survived'):,} survived "
+        f"({reports[0].tool}, seed {reports[0].seed})"
     )
 
 
