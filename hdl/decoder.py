@@ -9,7 +9,15 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, PureInterface
 
 from ..golden import format as f
-from .layouts import SIGN_MAGNITUDE, UNPACKED, code_layout, code_pattern, code_port, signature
+from .layouts import (
+    SIGN_MAGNITUDE,
+    UNPACKED,
+    Operand,
+    code_layout,
+    code_pattern,
+    code_port,
+    signature,
+)
 from .unit import Combinational, Stage, Values
 
 
@@ -65,6 +73,18 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
         unpacked.inf.eq(parts.magnitude == f.INF),
     ]
     return unpacked
+
+
+HIF8 = Operand(
+    name="hif8",
+    width=f.WIDTH,
+    significand_width=f.SIGNIFICAND_WIDTH,
+    min_exponent=f.MIN_EXPONENT,
+    max_exponent=f.MAX_EXPONENT,
+    max_significand=1 << f.SIGNIFICAND_WIDTH - 1,  # 2^15, for infinity has the slot of 1.5 * 2^15
+    decode=decode,
+)
+"""HiF8 as what the datapath of products multiplies."""
 
 
 class Decoder(Combinational):

@@ -4,11 +4,13 @@
 Imports `golden.format`. This is the only place where a bit position is written down.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from amaranth.hdl import Shape, signed
+from amaranth.hdl import Module, Shape, Value, signed
 from amaranth.lib import data
-from amaranth.lib.wiring import Flow, Member, Out, Signature
+from amaranth.lib.wiring import Flow, In, Member, Out, PureInterface, Signature
 
 from ..golden.format import WIDTH, DotField, FloatFormat
 
@@ -109,11 +111,103 @@ UNPACKED = {
 }
 """A decoded HiF8 value: (-1)^sign * significand * 2^(exponent - 3), unless a flag is set."""
 
-PRODUCT = {
-    "sign": Port(Out(1), "sign of the product; 0 for zero and NaN"),
-    "exponent": Port(Out(signed(7)), "two's complement sum of the exponents, -46 to 30"),
-    "significand": Port(Out(8), "unsigned, 64 to 225 or 0: value = significand * 2^(exponent - 6)"),
-    "inf": Port(Out(1), "the product is infinite"),
-    "nan": Port(Out(1), "the product is NaN"),
+SUM_FLAGS = {
+    "nan": Port(Out(1), "the sum is NaN"),
+    "plus_inf": Port(Out(1), "the sum is plus infinity"),
+    "minus_inf": Port(Out(1), "the sum is minus infinity"),
 }
-"""An exact product: (-1)^sign * significand * 2^(exponent - 6), unless a flag is set."""
+"""What a sum of products is besides a number; at most one is set."""
+
+
+def flag_ports(flow: Flow) -> dict[str, Port]:
+    """Return the ports of `SUM_FLAGS` with the given direction."""
+    return {name: Port(flow(1), port.bits) for name, port in SUM_FLAGS.items()}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A format of 8 bits or so that can be multiplied: what the datapath must know of it.
+
+    A value is (-1)^sign * significand * 2^(exponent - significand_width + 1), and an integer
+    multiple of 2^min_exponent.
+
+    Attributes
+    ----------
+    name : str
+        What `Port.carries` calls it.
+    width : int
+        Bits of a code.
+    significand_width : int
+        Bits of a significand, the hidden one included.
+    min_exponent, max_exponent : int
+        Exponents of the smallest and the largest finite magnitude.
+    max_significand : int
+        Significand of the largest finite magnitude.
+    decode : callable
+        ``decode(m, code, name)`` adds a decoder to a module and returns an interface with `sign`,
+        `exponent`, `significand` (left-aligned, 0 for zero and NaN), `zero`, `inf` and `nan`.
+    """
+
+    name: str
+    width: int
+    significand_width: int
+    min_exponent: int
+    max_exponent: int
+    max_significand: int
+    decode: Callable[[Module, Value, str], PureInterface]
+
+    @property
+    def product_unit(self) -> int:
+        """The exponent of two that every product is an integer multiple of."""
+        return 2 * self.min_exponent
+
+    @property
+    def product_point(self) -> int:
+        """How many bits of a product's significand are a fraction."""
+        return 2 * (self.significand_width - 1)
+
+    @property
+    def product_width(self) -> int:
+        """Bits of the largest finite product, in units of 2^product_unit."""
+        largest = self.max_significand**2 << 2 * (self.max_exponent - self.min_exponent)
+        return (largest >> self.product_point).bit_length()
+
+    def port(self, count: int = 1) -> Port:
+        """Return the port that carries so many codes side by side, the first lowest."""
+        if count == 1:
+            return Port(In(self.width), f"{self.title} code", self.name)
+        return Port(
+            In(self.width * count),
+            f"{count} {self.title} codes, number k in [{self.width}k+{self.width - 1}:"
+            f"{self.width}k]",
+        )
+
+    @property
+    def title(self) -> str:
+        """What prose calls it."""
+        return {"hif8": "HiF8"}.get(self.name, self.name.upper())
+
+    def codes(self, value: Value) -> list[Value]:
+        """Return the codes that stand side by side in a value."""
+        return [value[k : k + self.width] for k in range(0, len(value), self.width)]
+
+    def product(self) -> dict[str, Port]:
+        """Return the fields of an exact product: a value of twice the significand bits."""
+        low, high = self.product_unit, 2 * self.max_exponent
+        exponent = range(low - 2, high + 1)
+        point = self.product_point
+        top = (1 << self.significand_width) - 1
+        return {
+            "sign": Port(Out(1), "sign of the product; 0 for zero and NaN"),
+            "exponent": Port(
+                Out(Shape.cast(exponent)),
+                f"two's complement sum of the exponents, {low - 2} to {high}",
+            ),
+            "significand": Port(
+                Out(2 * self.significand_width),
+                f"unsigned, {1 << point} to {top**2} or 0: value = significand * 2^(exponent - "
+                f"{point})",
+            ),
+            "inf": Port(Out(1), "the product is infinite"),
+            "nan": Port(Out(1), "the product is NaN"),
+        }

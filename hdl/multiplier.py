@@ -4,12 +4,45 @@
 Imports `hdl.decoder` and `hdl.layouts`.
 """
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib.wiring import In
+from amaranth.hdl import Module
+from amaranth.lib.wiring import PureInterface
 
-from .decoder import decode
-from .layouts import PRODUCT, code_port
+from .decoder import HIF8
+from .layouts import Operand, signature
 from .unit import Combinational, Stage, Values
+
+
+def multiply(
+    m: Module, a: PureInterface, b: PureInterface, operand: Operand, name: str
+) -> PureInterface:
+    """Add the logic that multiplies two decoded values exactly.
+
+    Parameters
+    ----------
+    m : Module
+        Receives the logic.
+    a, b : interface
+        What the operand's decoder gives.
+    operand : Operand
+        The format of both.
+    name : str
+        Begins the names of the signals made.
+
+    Returns
+    -------
+    interface with the ports `Operand.product`
+        The fields, as the ports of `Multiplier` carry them.
+    """
+    product = signature(operand.product()).create(path=(name,))
+    m.d.comb += [
+        # A value is neither zero nor NaN exactly if its hidden bit is set.
+        product.sign.eq((a.sign ^ b.sign) & a.significand[-1] & b.significand[-1]),
+        product.exponent.eq(a.exponent + b.exponent),
+        product.significand.eq(a.significand * b.significand),
+        product.nan.eq(a.nan | b.nan | a.zero & b.inf | a.inf & b.zero),
+        product.inf.eq((a.inf | b.inf) & ~product.nan),
+    ]
+    return product
 
 
 class Multiplier(Combinational):
@@ -37,21 +70,10 @@ class Multiplier(Combinational):
     """
 
     def __init__(self) -> None:
-        super().__init__({"a": code_port(In), "b": code_port(In)}, PRODUCT)
+        super().__init__({"a": HIF8.port(), "b": HIF8.port()}, HIF8.product())
 
     def logic(self, m: Module, inputs: Values, stage: Stage) -> Values:
         """Build the multiplier: two decoders, one small product, one sum."""
-        a = decode(m, inputs["a"], "left")
-        b = decode(m, inputs["b"], "right")
-        nan = Signal()
-        m.d.comb += nan.eq(a.nan | b.nan | a.zero & b.inf | a.inf & b.zero)
-        return stage(
-            {
-                # A value is neither zero nor NaN exactly if its hidden bit is set.
-                "sign": (a.sign ^ b.sign) & a.significand[-1] & b.significand[-1],
-                "exponent": a.exponent + b.exponent,
-                "significand": a.significand * b.significand,
-                "inf": (a.inf | b.inf) & ~nan,
-                "nan": nan,
-            }
-        )
+        a, b = (HIF8.decode(m, inputs[name], f"decoded_{name}") for name in ("a", "b"))
+        product = multiply(m, a, b, HIF8, "product")
+        return stage({name: getattr(product, name) for name in self.outputs})

@@ -12,6 +12,12 @@ from amaranth.lib.wiring import In, Out, PureInterface
 
 from .layouts import Port, signature
 
+CLOCKED = {
+    "clk": Port(In(1), "clock, rising edge"),
+    "rst": Port(In(1), "synchronous reset, active high: empties the pipeline"),
+}
+"""The ports of a clock domain, which Amaranth adds to a module that has registers."""
+
 Values = dict[str, Value]
 Stage = Callable[[Values], Values]
 """Where logic may be cut: hands its values through, or their registered copies."""
@@ -85,59 +91,121 @@ def payload(ports: dict[str, Port]) -> data.StructLayout:
     return data.StructLayout({name: port.member.shape for name, port in ports.items()})
 
 
-def pipeline(
-    m: Module, unit: Combinational, latency: int, i: PureInterface, o: PureInterface
-) -> None:
-    """Add a unit between two streams, with full back-pressure and no bubbles.
+class Pipeline:
+    """Register stages after a stream, with full back-pressure and no bubbles.
 
-    A stage moves on if the next one is empty or moves on itself: one result a cycle while nothing
-    stalls, nothing lost or repeated while something does. `o.valid` never waits for `o.ready`.
+    A stage moves on if the next one is empty or moves on itself: one beat a cycle while nothing
+    stalls, nothing lost or repeated while something does. `valid` never waits for `ready`.
 
     Parameters
     ----------
     m : Module
         Receives the logic.
-    unit : Combinational
-        What is computed.
-    latency : int
-        How many of its possible cuts, the last ones, are registers.
-    i, o : stream interface
-        Payloads as `payload` lays them out.
+    i : stream interface
+        What comes in; its `ready` is driven here.
+
+    Attributes
+    ----------
+    valid : Value
+        Whether there is a beat before the next stage.
     """
-    valid = [i.valid, *(Signal(name=f"valid_{k}") for k in range(1, latency + 1))]
-    moves = [*(Signal(name=f"moves_{k}") for k in range(1, latency + 1)), o.ready]
-    for k in range(latency):
-        m.d.comb += moves[k].eq(~valid[k + 1] | moves[k + 1])
-        with m.If(moves[k]):
-            m.d.sync += valid[k + 1].eq(valid[k])
-    m.d.comb += [i.ready.eq(moves[0]), o.valid.eq(valid[-1])]
 
-    calls = iter(range(latency - unit.stages, latency))
+    def __init__(self, m: Module, i: PureInterface) -> None:
+        self.valid: Value = i.valid
+        self._m = m
+        self._ready = i.ready
+        self._stages = 0
 
-    def stage(values: Values) -> Values:
-        k = next(calls)
-        if k < 0:
-            return values
+    def advance(self, emits: Value | int = 1) -> tuple[Signal, Value]:
+        """Add a stage that holds whether it has a beat, and nothing else.
+
+        Parameters
+        ----------
+        emits : Value
+            Whether the beat that enters comes out again; if not, it ends in this stage.
+
+        Returns
+        -------
+        moves : Signal
+            Whether the stage takes what is before it, be that a beat or none.
+        taken : Value
+            Whether it takes a beat: what accumulates must take no other.
+        """
+        self._stages += 1
+        valid, ready, moves = (
+            Signal(name=f"{name}_{self._stages}") for name in ("valid", "ready", "moves")
+        )
+        before = self.valid
+        self._m.d.comb += [moves.eq(~valid | ready), self._ready.eq(moves)]
+        with self._m.If(moves):
+            self._m.d.sync += valid.eq(before & emits)
+        self.valid, self._ready = valid, ready
+        return moves, moves & before
+
+    def register(self, values: Values) -> Values:
+        """Add a stage that holds values, and return those it holds."""
+        moves, _ = self.advance()
         held = {
-            name: Signal(Shape.cast(value.shape()), name=f"{name}_{k + 1}", reset_less=True)
+            name: Signal(Shape.cast(value.shape()), name=f"{name}_{self._stages}", reset_less=True)
             for name, value in values.items()
         }
-        with m.If(moves[k]):
-            m.d.sync += [held[name].eq(value) for name, value in values.items()]
+        with self._m.If(moves):
+            self._m.d.sync += [held[name].eq(value) for name, value in values.items()]
         return held
 
-    Fragment.get(unit, None)  # or Amaranth would call a unit unused that lends its logic alone
-    fields = {name: i.payload[name] for name in unit.inputs}
-    for name, value in unit.logic(m, fields, stage).items():
-        m.d.comb += o.payload[name].eq(value)
+    def finish(self, o: PureInterface, values: Values) -> None:
+        """Connect what is after the last stage to a stream."""
+        self._m.d.comb += [o.valid.eq(self.valid), self._ready.eq(o.ready)]
+        self._m.d.comb += [o.payload[name].eq(value) for name, value in values.items()]
 
 
-def _check_latency(unit: Combinational, latency: int) -> None:
-    if latency not in range(unit.stages + 1):
-        raise ValueError(f"latency must be in 0..{unit.stages}, not {latency!r}")
+class StreamUnit(wiring.Component):
+    """A unit between two streams.
+
+    Parameters
+    ----------
+    inputs, outputs : dict of Port
+        The fields of the streams' payloads, by name.
+    latency : int
+        Clock edges from an accepted input to its output with no stall.
+
+    Attributes
+    ----------
+    inputs, outputs, latency
+        As given.
+    """
+
+    def __init__(self, inputs: dict[str, Port], outputs: dict[str, Port], latency: int) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.latency = latency
+        super().__init__(
+            {
+                "i": In(stream.Signature(payload(inputs))),
+                "o": Out(stream.Signature(payload(outputs))),
+            }
+        )
+
+    def flow(self, m: Module, i: PureInterface, o: PureInterface) -> None:
+        """Add the logic between two streams to a module.
+
+        Parameters
+        ----------
+        m : Module
+            Receives the logic.
+        i, o : stream interface
+            Payloads as `payload` lays them out.
+        """
+        raise TypeError(f"{type(self).__name__} must define its flow")
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        """Build the logic between the unit's own streams."""
+        m = Module()
+        self.flow(m, self.i, self.o)
+        return m
 
 
-class Streamed(wiring.Component):
+class Streamed(StreamUnit):
     """A combinational unit between two streams.
 
     Latency: `latency` cycles, initiation interval 1.
@@ -158,34 +226,40 @@ class Streamed(wiring.Component):
     """
 
     def __init__(self, *, unit: Combinational, latency: int) -> None:
-        _check_latency(unit, latency)
+        if latency not in range(unit.stages + 1):
+            raise ValueError(f"latency must be in 0..{unit.stages}, not {latency!r}")
         self.unit = unit
-        self.latency = latency
-        super().__init__(
-            {
-                "i": In(stream.Signature(payload(unit.inputs))),
-                "o": Out(stream.Signature(payload(unit.outputs))),
-            }
-        )
+        super().__init__(unit.inputs, unit.outputs, latency)
 
-    def elaborate(self, platform: object) -> Elaboratable:
-        """Build the pipeline."""
-        m = Module()
-        pipeline(m, self.unit, self.latency, self.i, self.o)
-        return m
+    def flow(self, m: Module, i: PureInterface, o: PureInterface) -> None:
+        """Build the pipeline: of the unit's possible cuts the last `latency` are registers."""
+        pipe = Pipeline(m, i)
+        cuts = iter(range(self.latency - self.unit.stages, self.latency))
+
+        def stage(values: Values) -> Values:
+            return values if next(cuts) < 0 else pipe.register(values)
+
+        lend(self.unit)
+        fields = {name: i.payload[name] for name in self.unit.inputs}
+        pipe.finish(o, self.unit.logic(m, fields, stage))
+
+
+def lend(component: wiring.Component) -> None:
+    """Elaborate a component whose logic is used elsewhere, or Amaranth would call it unused."""
+    Fragment.get(component, None)
 
 
 class StreamPorts(wiring.Component):
-    """`Streamed` with a port for every field, as Verilog users want it.
+    """A unit between two streams with a port for every field, as Verilog users want it.
 
-    Latency: `latency` cycles, initiation interval 1.
+    Latency: that of the unit.
 
     Parameters
     ----------
     unit : callable
-        The combinational unit's class.
-    latency : int
-        As for `Streamed`.
+        The class of a `StreamUnit`, or of a combinational unit to be `Streamed`.
+    latency : int, optional
+        As for `Streamed`, if the unit is combinational.
     **parameters
         Keyword arguments of the unit.
 
@@ -198,14 +272,17 @@ class StreamPorts(wiring.Component):
     """
 
     def __init__(
-        self, *, unit: Callable[..., Combinational], latency: int, **parameters: object
+        self,
+        *,
+        unit: Callable[..., Combinational | StreamUnit],
+        latency: int | None = None,
+        **parameters: object,
     ) -> None:
-        self.unit = unit(**parameters)
-        _check_latency(self.unit, latency)
-        self.latency = latency
+        made = unit(**parameters)
+        self.unit = made if latency is None else Streamed(unit=made, latency=latency)
+        self.latency = self.unit.latency
         self.ports = {
-            "clk": Port(In(1), "clock, rising edge"),
-            "rst": Port(In(1), "synchronous reset, active high: empties the pipeline"),
+            **CLOCKED,
             "i_valid": Port(In(1), "1: the inputs are valid"),
             "i_ready": Port(Out(1), "1: they are accepted at this clock edge if valid"),
             **self.unit.inputs,
@@ -213,14 +290,15 @@ class StreamPorts(wiring.Component):
             "o_ready": Port(In(1), "1: they are taken at this clock edge if valid"),
             **self.unit.outputs,
         }
-        named = {name: port for name, port in self.ports.items() if name not in ("clk", "rst")}
+        named = {name: port for name, port in self.ports.items() if name not in CLOCKED}
         super().__init__(signature(named))
 
     def elaborate(self, platform: object) -> Elaboratable:
-        """Build the pipeline between streams made of the ports."""
+        """Build the unit between streams made of the ports."""
         m = Module()
-        i = stream.Signature(payload(self.unit.inputs)).create(path=("i",))
-        o = stream.Signature(payload(self.unit.outputs)).create(path=("o",))
+        lend(self.unit)
+        i = self.unit.i.signature.flip().create(path=("i",))
+        o = self.unit.o.signature.create(path=("o",))
         m.d.comb += [
             i.valid.eq(self.i_valid),
             self.i_ready.eq(i.ready),
@@ -229,5 +307,5 @@ class StreamPorts(wiring.Component):
             o.ready.eq(self.o_ready),
             Cat(getattr(self, name) for name in self.unit.outputs).eq(o.payload),
         ]
-        pipeline(m, self.unit, self.latency, i, o)
+        self.unit.flow(m, i, o)
         return m
