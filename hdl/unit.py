@@ -145,18 +145,28 @@ class Pipeline:
     def register(self, values: Values) -> Values:
         """Add a stage that holds values, and return those it holds."""
         moves, _ = self.advance()
-        held = {
-            name: Signal(Shape.cast(value.shape()), name=f"{name}_{self._stages}", reset_less=True)
-            for name, value in values.items()
-        }
-        with self._m.If(moves):
-            self._m.d.sync += [held[name].eq(value) for name, value in values.items()]
-        return held
+        return held(self._m, moves, values, self._stages)
+
+    def end(self, accepts: Value) -> Value:
+        """End here, where a beat is taken if it is accepted; return whether one is taken."""
+        self._m.d.comb += self._ready.eq(accepts)
+        return self.valid & accepts
 
     def finish(self, o: PureInterface, values: Values) -> None:
         """Connect what is after the last stage to a stream."""
         self._m.d.comb += [o.valid.eq(self.valid), self._ready.eq(o.ready)]
         self._m.d.comb += [o.payload[name].eq(value) for name, value in values.items()]
+
+
+def held(m: Module, moves: Value, values: Values, stage: int) -> Values:
+    """Return registers of values, taken where a stage moves; they are named after its number."""
+    registers = {
+        name: Signal(Shape.cast(value.shape()), name=f"{name}_{stage}", reset_less=True)
+        for name, value in values.items()
+    }
+    with m.If(moves):
+        m.d.sync += [registers[name].eq(value) for name, value in values.items()]
+    return registers
 
 
 class StreamUnit(wiring.Component):
