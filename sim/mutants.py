@@ -380,9 +380,7 @@ def simulate(
     """
     row = faulty.row
     built = verify.build(row, SIMULATOR, root=root, text=faulty.top, look=lambda: look(0))
-    folder = (root / "runs" / f"{unit.name}-mutants").absolute()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = verify.run_folder(root, f"{unit.name}-mutants")
     job = MutantsJob(
         unit=unit.name,
         folder=str(folder),
@@ -407,6 +405,7 @@ def simulate(
         last = verify._last_line(folder)
         raise SimulatorError(f"{SIMULATOR} did not finish the faults of {unit.name}: {last}")
     results = json.loads(job.file("results.json").read_text())
+    shutil.rmtree(folder)
     healthy = results["healthy"]
     if healthy["mismatches"] or not healthy["cases"]:
         raise MutationError(

@@ -249,6 +249,8 @@ def _child(task: dict[str, object]) -> int:
         results_xml=str(Path(str(task["folder"]), "results.xml")),
         timescale=("1ns", "1ps"),
         waves=waves,
+        # Icarus would put its waveform beside the build, which other runs may share.
+        plusargs=[f"+dumpfile_path={task['folder']}/{task['top']}.fst"],
     )
     tests, failed = get_results(results)
     return 0 if tests and not failed else 1

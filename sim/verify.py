@@ -5,6 +5,7 @@ Imports `hif8.files`, `golden`, `hdl` and the rest of `sim`. What is simulated i
 Verilog, or other Verilog of the same module put in its place.
 """
 
+import fcntl
 import hashlib
 import importlib
 import json
@@ -12,10 +13,12 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -141,17 +144,39 @@ def build(
     recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
     folder = (root / f"{unit.module}-{name}-{digest}").absolute()
-    if (folder / "built").exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for file, content in sources.items():
-        (folder / file).write_text(content)
-    paths = [folder / file for file in sources]
-    child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
-    _wait(child, folder, look)
-    (folder / "built").touch()
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.with_suffix(".lock"), look):
+        if not (folder / "built").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            for file, content in sources.items():
+                (folder / file).write_text(content)
+            paths = [folder / file for file in sources]
+            child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
+            _wait(child, folder, look)
+            (folder / "built").touch()
     return folder
+
+
+@contextmanager
+def _alone(path: Path, look: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file, so that no other thread or process makes the same thing meanwhile."""
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                look()
+                time.sleep(_POLL)
+        yield
+
+
+def run_folder(root: Path, name: str) -> Path:
+    """Make a folder for one run: runs of the same name at the same time have one each."""
+    runs = (root / "runs").absolute()
+    runs.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=runs))
 
 
 def run(
@@ -208,9 +233,7 @@ def run(
     """
     chosen = simulator(name)
     built = build(unit, name, root=root, text=text, waves=waves, look=lambda: progress(0, 0))
-    folder = (root / "runs" / f"{unit.name}-{name}").absolute()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = run_folder(root, f"{unit.name}-{name}")
     job = Job(
         unit=unit.name,
         folder=str(folder),
@@ -267,6 +290,8 @@ def run(
     if tensors is not None:
         with np.load(job.file("outputs.npz")) as saved:
             outputs = dict(saved)
+    if not waves and (passed or tally["mismatches"]):  # else a waveform, or the log of the note
+        shutil.rmtree(folder)
     return verdict, outputs
 
 
@@ -328,9 +353,7 @@ def save(verdict: Verdict, folder: Path) -> Path:
 
 def waveform(unit: Unit, name: str, root: Path) -> Path | None:
     """Return the waveform of a unit's last run, if it recorded one."""
-    file = simulator(name).waveform
-    places = [root / "runs" / f"{unit.name}-{name}", *root.glob(f"{unit.module}-{name}-*")]
-    found = [path for place in places for path in place.glob(file)]
+    found = root.glob(f"runs/{unit.name}-{name}-*/{simulator(name).waveform}")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 

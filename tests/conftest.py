@@ -32,15 +32,28 @@ def icarus() -> None:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say in numbers what the co-simulations of this run compared."""
-    ran = [
+    """Say in numbers what the tests of this run covered, as they recorded it."""
+    recorded = [
         dict(report.user_properties)
-        for report in terminalreporter.stats.get("passed", [])
-        if report.when == "call" and "cases" in dict(report.user_properties)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call" and report.user_properties
     ]
-    if ran:
-        cases = sum(properties["cases"] for properties in ran)
-        terminalreporter.write_line(
-            f"co-simulated: {cases:,} cases in {len(ran)} runs of a unit under a simulator, "
-            "each compared with golden bit for bit, 0 mismatches"
-        )
+
+    def total(name: str) -> str:
+        return f"{sum(properties.get(name, 0) for properties in recorded):,}"
+
+    def tests(name: str) -> int:
+        return sum(name in properties for properties in recorded)
+
+    lines = {
+        "mismatches": f"co-simulated: {total('cases')} cases in {tests('cases')} runs of a unit "
+        f"under a simulator, compared with golden bit for bit: {total('mismatches')} mismatches",
+        "proved": f"proofs: {total('proved')} of {tests('proved')} properties proved for all "
+        f"inputs, {total('refuted')} of {tests('refuted')} wrong variants refuted",
+        "survived": f"faults in {tests('survived')} units: {total('killed')} killed, "
+        f"{total('equivalent')} proved equivalent, {total('survived')} survived",
+    }
+    for name, line in lines.items():
+        if tests(name):
+            terminalreporter.write_line(line)

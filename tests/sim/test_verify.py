@@ -50,6 +50,7 @@ def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property)
     unit = UNITS[name]
     verdict, _ = verify.run(unit, simulator, root=builds, random_cases=RANDOM[simulator])
     record_property("cases", verdict.cases)
+    record_property("mismatches", verdict.mismatches)
     assert verdict.note == ""
     assert verdict.mismatches == 0
     assert verdict.cases == verdict.expected == expected_cases(unit, simulator)
@@ -116,26 +117,11 @@ def test_an_explanation_gives_bits_and_values():
     ]
 
 
-def test_too_few_cases_are_a_failure(builds, monkeypatch):
-    need("icarus")
-    monkeypatch.setattr("hif8.sim.bench_decoder.count", lambda job: 257)
-    verdict, _ = verify.run(UNITS["decoder"], "icarus", root=builds)
-    assert verdict.status == "fail"
-    assert verdict.note == "256 cases were compared where 257 must be"
-
-
 def test_no_case_is_a_failure(builds):
     need("icarus")
     none = {"code": np.zeros(0, np.uint8)}
     with pytest.raises((SimulatorError, AssertionError, ValueError)):
         verify.run(UNITS["decoder"], "icarus", root=builds, tensors=none)
-
-
-def test_verilog_that_does_not_compile_ends_in_one_line(tmp_path):
-    need("icarus")
-    with pytest.raises(SimulatorError, match=r"the build failed: .*log: ") as error:
-        verify.build(UNITS["decoder"], "icarus", root=tmp_path, text="module hif8_decoder(;")
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
