@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import files
-from . import code_map, digits_figure, precision
+from . import code_map, digits_figure, hybrid, precision
 
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
@@ -69,6 +69,24 @@ FIGURES = {
             "stands for, and the dot field and its number of mantissa bits beside each line."
         ),
         module=code_map,
+    ),
+    "hybrid": Figure(
+        title="What hybrid rounding (HR) does to exact and to widened values",
+        caption=(
+            "Above: every finite non-zero code is decoded to the type at the left and encoded "
+            "again; a cell counts, for both signs, the values that come back as others. Below: all "
+            "BF16 values and 65,536 random FP32 values for each binade, the mean of the result's "
+            "magnitude less the value's, in ulp (the spacing of HiF8 values in the binade); the "
+            "legend gives the mean over the binades where |E| is 4 or more, each counting the "
+            "same. A widened value has no low bits, so that the threshold T of HR is 0 and every "
+            "value rounds away from zero. The two lines of BF16 itself coincide."
+        ),
+        alt=(
+            "Four lines of cells, one a binade: only in that of FP32 without keep_exact do values "
+            "move, wherever |E| is 4 or more. Below, five lines of the bias over the exponent: "
+            "those of widened BF16 lie near half an ulp but for the middle, the others near zero."
+        ),
+        module=hybrid,
     ),
     "digits": Figure(
         title="Where real tensors lie",
