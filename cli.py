@@ -103,10 +103,27 @@ def encode_file(
     rounding: Annotated[Rounding, typer.Option(help="How to round.")] = Rounding.TA,
     saturate: Annotated[bool, typer.Option(help="No infinities: the largest value.")] = False,
     nan_to_zero: Annotated[bool, typer.Option(help="No NaN: zero.")] = False,
+    keep_exact: Annotated[
+        bool, typer.Option(help="hr: leave float32 values that HiF8 has as they are.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="sr: seeds its random numbers; required.")
+    ] = None,
 ) -> None:
     """Encode a tensor in a file as HiF8 codes."""
-    tensor = _floats(source)
-    codes = encode(tensor, rounding, saturate=saturate, nan_to_zero=nan_to_zero)
+    if keep_exact and rounding is not Rounding.HR:
+        raise ValueError(f"--keep-exact needs --rounding hr, not {rounding.value}")
+    if (seed is not None) != (rounding is Rounding.SR):
+        needs = "--rounding sr needs --seed" if seed is None else "--seed needs --rounding sr"
+        raise ValueError(f"{needs}: it seeds the random numbers of stochastic rounding")
+    codes = encode(
+        _floats(source),
+        rounding,
+        saturate=saturate,
+        nan_to_zero=nan_to_zero,
+        keep_exact=keep_exact,
+        rng=None if seed is None else np.random.default_rng(seed),
+    )
     files.save_array(target, codes)
     console.print(f"{target}: {codes.size:,} codes of shape {codes.shape}")
 

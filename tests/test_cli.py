@@ -61,6 +61,27 @@ def test_options_of_encode_are_those_of_golden(hif8, here):
     assert np.load("c.npy").tolist() == [0x6E, 0x00, 0xEE, encode(np.float32(20.0))]
 
 
+def test_keep_exact_leaves_what_hybrid_rounding_moves(hif8, here):
+    np.save("x.npy", np.float32([16.0, 32768.0, 17.0]))
+    results = []
+    for option in ("--no-keep-exact", "--keep-exact"):
+        assert hif8("encode", "x.npy", "c.npy", "--rounding", "hr", option)[0] == 0
+        results.append(decode(np.load("c.npy")).tolist())
+    assert results == [[20.0, np.inf, 20.0], [16.0, 32768.0, 20.0]]
+
+
+def test_stochastic_rounding_is_that_of_its_seed(hif8, here):
+    x = np.random.default_rng(3).standard_normal(1000).astype(np.float32)
+    np.save("x.npy", x)
+    codes = {}
+    for seed in (5, 6):
+        line = ("encode", "x.npy", "c.npy", "--rounding", "sr", "--seed", seed)
+        assert hif8(*line)[0] == 0
+        codes[seed] = np.load("c.npy")
+        assert np.array_equal(codes[seed], encode(x, "sr", rng=np.random.default_rng(seed)))
+    assert not np.array_equal(codes[5], codes[6])
+
+
 def test_verilog_is_written_where_told(hif8, here):
     status, out, _ = hif8("verilog", "--out", "rtl", "decoder")
     assert status == 0
@@ -87,6 +108,7 @@ def make_files() -> None:
     np.save("ints.npy", np.arange(4))
     np.save("bools.npy", np.array([True]))
     np.save("floats.npy", np.ones(4, np.float32))
+    np.save("doubles.npy", np.ones(4))
     np.save("five.npy", np.zeros(5, np.uint8))
     np.save("codes.npy", np.zeros(4, np.uint8))
     np.save("big.npy", np.array([300]))
@@ -107,6 +129,11 @@ BAD = [
     ("encode ints.npy out.npy", "must be float16, bfloat16, float32 or float64, not 'int64'"),
     ("encode bools.npy out.npy", "not 'bool'"),
     ("encode floats.npy out.npy --rounding up", "--rounding"),
+    ("encode doubles.npy out.npy --rounding hr", "bfloat16 or float32 for HR, not float64"),
+    ("encode floats.npy out.npy --rounding sr", "--rounding sr needs --seed"),
+    ("encode floats.npy out.npy --rounding sr --seed -1", "--seed"),
+    ("encode floats.npy out.npy --rounding hr --seed 1", "--seed needs --rounding sr"),
+    ("encode floats.npy out.npy --keep-exact", "--keep-exact needs --rounding hr, not ta"),
     ("encode floats.npy floats.npy/out.npy", "floats.npy"),
     ("decode floats.npy out.npy", "must be integers of dtype uint8, not 'float32'"),
     ("decode big.npy out.npy", "must be in 0..255, not 300"),
