@@ -6,6 +6,7 @@ Imports every room, each inside the command that needs it, so that ``hif8 show``
 
 import os
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .hdl.configs import Unit
     from .sim.mutants import Report
     from .sim.proofs import Proof
+    from .sim.sweep import Plan, Range, Record
     from .sim.verify import Verdict
 
 app = typer.Typer(
@@ -348,6 +350,102 @@ def _show_faults(reports: "list[Report]") -> None:
 
 
 @app.command()
+def sweep(
+    unit: Annotated[str, typer.Argument(help="A combinational encoder.")],
+    first: Annotated[str, typer.Option(help="First word, like 0x3F000000.")] = "0",
+    last: Annotated[str | None, typer.Option(help="Last word, like 0x40FFFFFF.")] = None,
+    every_setting: Annotated[
+        bool, typer.Option("--every-setting", help="saturate and nan_to_zero on, too.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is done.")] = False,
+    build: Build = BUILD,
+) -> None:
+    """Run every word through an encoder's RTL; goes on where it was stopped."""
+    from .sim import sweep as job
+
+    bounds = [None if text is None else _word(text) for text in (first, last)]
+    asked = job.plan(
+        unit, build / "sweep", first=bounds[0], last=bounds[1], every_setting=every_setting
+    )
+    client = job.connect(scheduler) if scheduler else None
+    with job.alone(asked.folder):
+        if fresh:
+            job.forget(asked)
+        done = job.finished(asked)
+        _show_coverage(asked, done)
+        left = [part for part in asked.ranges if part not in done]
+        if client:
+            records = job.on_cluster(asked, left, client)
+        else:
+            records = job.locally(asked, left, build / "sim", jobs or os.cpu_count() or 1)
+        begin = time.perf_counter()
+        with _progress() as progress:
+            every = job.run(asked, records, done, lambda *how: progress(asked.unit, *how))
+        seconds = time.perf_counter() - begin
+    _show_sweep(asked, every)
+    cases = sum(part.count for part in left)
+    console.print(f"this run: {cases:,} words in {seconds:.1f} s, {cases / seconds:,.0f} a second")
+    if any(record.mismatches for record in every.values()):
+        raise typer.Exit(1)
+
+
+def _word(text: str) -> int:
+    """Return the word that an option of `sweep` means."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError(f"{text!r} must be a word like 0x3F000000") from None
+
+
+def _by_label(asked: "Plan", done: "dict[Range, Record]") -> "dict[str, list[Record]]":
+    """Return the records of every setting, in the order of the words."""
+    labels = dict.fromkeys(part.label for part in asked.ranges)
+    return {
+        label: [done[p] for p in asked.ranges if p.label == label and p in done] for label in labels
+    }
+
+
+def _show_coverage(asked: "Plan", done: "dict[Range, Record]") -> None:
+    """Print how far a sweep is."""
+    for label, records in _by_label(asked, done).items():
+        total = sum(part.count for part in asked.ranges if part.label == label)
+        cases = sum(record.cases for record in records)
+        console.print(f"{label}: {cases:,} of {total:,} words done", soft_wrap=True)
+
+
+def _show_sweep(asked: "Plan", done: "dict[Range, Record]") -> None:
+    """Print the table of a sweep, and the first mismatch of every setting that has one."""
+    table = Table(asked.unit.name)
+    for column in ("words", "mismatches", "worker s", "in RTL", "words/s a worker", "workers"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for label, records in _by_label(asked, done).items():
+        cases, mismatches = (sum(getattr(r, n) for r in records) for n in ("cases", "mismatches"))
+        seconds, rtl = (sum(getattr(r, n) for r in records) for n in ("seconds", "rtl_seconds"))
+        table.add_row(
+            label,
+            f"{cases:,}",
+            f"{mismatches:,}",
+            f"{seconds:.1f}",
+            f"{rtl / seconds:.0%}",
+            f"{cases / seconds:,.0f}",
+            f"{len({record.worker for record in records})}",
+            "FAIL" if mismatches else "bit-exact",
+        )
+    console.print(table)
+    for label, records in _by_label(asked, done).items():
+        example = next((record.example for record in records if record.example), None)
+        if example:
+            _show_mismatch(asked.unit, example, f"{asked.unit.name} under {label}")
+
+
+@app.command()
 def figures(
     out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "figures",
 ) -> None:
@@ -432,7 +530,6 @@ def _progress() -> "Iterator[Callable[[Unit, str, int, int], None]]":
 def _show_verdicts(verdicts: "list[Verdict]") -> None:
     """Print the table of verdicts, and the first mismatch of each that has one."""
     from .hdl.configs import UNITS
-    from .sim.verify import explain
 
     table = Table("unit", "simulator")
     for column in ("cases run", "expected", "mismatches", "values/s"):
@@ -453,12 +550,17 @@ def _show_verdicts(verdicts: "list[Verdict]") -> None:
             status = verdict.status.upper()
             console.print(f"{status}: {verdict.unit} under {verdict.simulator}: {verdict.note}")
         if verdict.first:
-            mismatch = Table("port", "expected", "got", title=f"first mismatch: {verdict.unit}")
-            for port, expected, got in explain(UNITS[verdict.unit], verdict.first):
-                mismatch.add_row(
-                    port, expected, f"{got}  <--" if got not in ("", expected) else got
-                )
-            console.print(mismatch)
+            _show_mismatch(UNITS[verdict.unit], verdict.first, verdict.unit)
+
+
+def _show_mismatch(unit: "Unit", first: dict[str, dict[str, int]], where: str) -> None:
+    """Print a mismatch, port by port."""
+    from .sim.verify import explain
+
+    table = Table("port", "expected", "got", title=f"first mismatch: {where}")
+    for port, expected, got in explain(unit, first):
+        table.add_row(port, expected, f"{got}  <--" if got not in ("", expected) else got)
+    console.print(table)
 
 
 def _leave(verdicts: "list[Verdict]", *, failed: bool = False) -> None:

@@ -400,7 +400,7 @@ def simulate(
         folder=folder,
         variables={JOB_VARIABLE: str(job.save())},
     )
-    passed = verify._wait(child, folder, lambda: look(verify._progress(job)), fatal=False)
+    passed = verify.wait(child, folder, lambda: look(verify._progress(job)), fatal=False)
     if not passed or not job.file("results.json").exists():
         last = verify._last_line(folder)
         raise SimulatorError(f"{SIMULATOR} did not finish the faults of {unit.name}: {last}")

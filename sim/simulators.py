@@ -64,6 +64,10 @@ _COCOTB = {
     "COCOTB_REWRITE_ASSERTION_FILES": "",
 }
 _VERILATOR_CONFIG = Path(__file__).with_name("verilator.vlt").absolute()
+_MODEL_ARGS = (
+    *("--cc", "--exe", "--build", "-Wno-fatal", "-O3", "-MAKEFLAGS", "OPT_FAST=-O2"),
+    *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "--prefix", "model"),
+)
 
 
 def _lacking(*tools: str) -> str:
@@ -213,6 +217,51 @@ def start(
         return subprocess.Popen(
             [sys.executable, "-m", __name__, json.dumps(task)],
             env=os.environ | chosen.environment() | _COCOTB | (variables or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def model_recipe() -> tuple[str, ...]:
+    """Return what a compiled model depends on besides its sources: tool, version, flags."""
+    return "verilator", version("verilator"), *_MODEL_ARGS
+
+
+def start_model(*, build: Path, top: str, sources: list[Path]) -> subprocess.Popen[bytes]:
+    """Start a child process that compiles Verilog, and C++ around it, into a shared library.
+
+    Parameters
+    ----------
+    build : Path
+        Where it leaves its log, ``run.log``, and the library, ``model.so``.
+    top : str
+        Top module; the C++ finds its model in ``model.h``.
+    sources : list of Path
+        Verilog and C++ files.
+
+    Returns
+    -------
+    subprocess.Popen
+        Leads a session of its own; its exit status is 0 if it built.
+
+    Raises
+    ------
+    SimulatorError
+        If Verilator, the one simulator that makes such libraries, is missing.
+    """
+    chosen = SIMULATORS["verilator"]
+    missing = chosen.missing()
+    if missing:
+        raise SimulatorError(missing)
+    environment = chosen.environment()
+    program = str(Path(environment["VERILATOR_ROOT"], "bin", "verilator"))
+    names = ("--top", top, "--Mdir", str(build), "-o", "model.so")
+    with (build / "run.log").open("wb") as log:
+        return subprocess.Popen(
+            ["perl", program, *_MODEL_ARGS, *names, *map(str, sources)],
+            env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

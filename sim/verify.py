@@ -153,7 +153,7 @@ def build(
                 (folder / file).write_text(content)
             paths = [folder / file for file in sources]
             child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
-            _wait(child, folder, look)
+            wait(child, folder, look)
             (folder / "built").touch()
     return folder
 
@@ -259,7 +259,7 @@ def run(
         variables={JOB_VARIABLE: str(job.save())},
         waves=waves,
     )
-    passed = _wait(child, folder, lambda: progress(_progress(job), expected), fatal=False)
+    passed = wait(child, folder, lambda: progress(_progress(job), expected), fatal=False)
     if not job.file("results.json").exists():
         raise SimulatorError(f"{name} did not finish {unit.name}: {_last_line(folder)}")
     tally = json.loads(job.file("results.json").read_text())
@@ -412,7 +412,7 @@ def _last_line(folder: Path) -> str:
     return f"{telling[-1] if telling else 'no output'} (log: {folder / 'run.log'})"
 
 
-def _wait(
+def wait(
     child: subprocess.Popen[bytes],
     folder: Path,
     look: Callable[[], None] = lambda: None,

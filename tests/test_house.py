@@ -69,7 +69,7 @@ def test_importing_hif8_loads_nothing_heavy():
 
 def test_every_source_file_names_its_licence():
     sources = tracked(
-        "*.py", "*.vlt", "*.v", "*.sv", "*.c", "*.j2", "Makefile", ".ci/run", "*.toml"
+        "*.py", "*.vlt", "*.v", "*.sv", "*.c", "*.cpp", "*.j2", "Makefile", ".ci/run", "*.toml"
     )
     assert len(sources) > 50
     for path in sources:

@@ -1,0 +1,565 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every word there is through an encoder's exported Verilog, each code compared with golden.
+
+Imports `hif8.files`, `golden` by way of `sim.bench_encoder`, `hdl.configs` and the rest of `sim`;
+dask.distributed only if a cluster is asked for. The Verilog is compiled into a library that a
+worker calls without a simulator around it: some hundred times the speed of a bench. The words are
+cut into ranges, each a task that any process on any machine can run; a record of each is a file, so
+that a sweep goes on where it was stopped.
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import shutil
+import signal
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .. import files
+from ..hdl.configs import UNITS, Unit
+from . import verify
+from .bench import Tally
+from .bench_encoder import expect
+from .simulators import model_recipe, start_model
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+SIZE = 1 << 24
+"""Words of a range, of all but the short sources: a tenth of a second's work or two."""
+
+TOP = "sweep"
+_LANES = 16
+"""Copies of the unit in the library: twice as many are 6 % faster and take twice as long to build.
+
+All the word's bits above the lowest four are the same in every lane, which the compiler knows.
+"""
+
+_CHUNK = 1 << 16
+"""Words between two comparisons: they and their codes stay in the cache."""
+
+_LOSSES = 3
+"""How often workers may be lost without anything done in between."""
+
+_PATIENCE = 10
+"""Seconds that a scheduler may take to answer, and workers to be there."""
+
+_DRIVER = Path(__file__).with_suffix(".cpp")
+_BUILDING = threading.Lock()
+
+
+class SweepError(RuntimeError):
+    """A sweep could not be run to the end; what is done of it is kept."""
+
+
+class Range(NamedTuple):
+    """Consecutive words under one setting of the options.
+
+    Attributes
+    ----------
+    setting : tuple of (str, int)
+        Every run-time option of the unit, and its value.
+    first, count : int
+        The first word, and how many.
+    """
+
+    setting: tuple[tuple[str, int], ...]
+    first: int
+    count: int
+
+    @property
+    def label(self) -> str:
+        """What the setting is called: its mode, and the other options that are on."""
+        on = [name for name, value in self.setting if value]
+        mode = "HR" if "hybrid" in on else "TA"
+        return " ".join([mode, *(name for name in on if name != "hybrid")])
+
+    @property
+    def file(self) -> str:
+        """Name of its record's file."""
+        bits = "-".join(f"{name}{value}" for name, value in self.setting)
+        return f"{bits}-{self.first:08x}.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was found in one range.
+
+    Attributes
+    ----------
+    label : str
+        The setting's.
+    first, cases : int
+        The first word, and how many were compared.
+    mismatches : int
+        How many codes differed from golden.
+    crc32 : int
+        Of the unit's codes.
+    seconds, rtl_seconds : float
+        Altogether, and in the compiled Verilog.
+    worker : str
+        Host and process.
+    example : dict, optional
+        The first mismatch, as `verify.explain` takes it.
+    """
+
+    label: str
+    first: int
+    cases: int
+    mismatches: int
+    crc32: int
+    seconds: float
+    rtl_seconds: float
+    worker: str
+    example: dict[str, dict[str, int]] | None = None
+
+
+Records = Generator[tuple[Range, Record], None, None]
+
+
+class Plan(NamedTuple):
+    """A sweep that is asked for.
+
+    Attributes
+    ----------
+    unit : Unit
+        What is swept.
+    text : str
+        Its Verilog.
+    digest : str
+        Over all that the records depend on.
+    folder : Path
+        Where they are.
+    ranges : list of Range
+        All that are asked for, done or not, setting by setting.
+    """
+
+    unit: Unit
+    text: str
+    digest: str
+    folder: Path
+    ranges: list[Range]
+
+
+def plan(
+    name: str, root: Path, *, first: int = 0, last: int | None = None, every_setting: bool = False
+) -> Plan:
+    """Cut a sweep into ranges.
+
+    Parameters
+    ----------
+    name : str
+        The unit, a combinational encoder.
+    root : Path
+        Folder of all sweeps.
+    first, last : int
+        The first and the last word; all words by default. Ranges are not divided.
+    every_setting : bool
+        Take every setting of the options, not only either mode with all others off.
+
+    Raises
+    ------
+    ValueError
+        If there is no such encoder, or a range would be divided.
+    """
+    unit = UNITS.get(name)
+    if unit is None or unit.bench != "encoder":
+        encoders = ", ".join(each.name for each in UNITS.values() if each.bench == "encoder")
+        raise ValueError(f"unit to sweep must be one of {encoders}, not {name!r}")
+    width = unit.parameters["source"].width
+    size = min(SIZE, 1 << width)
+    last = (1 << width) - 1 if last is None else last
+    if not 0 <= first <= last < 1 << width:
+        raise ValueError(
+            f"first to last must be in 0..{(1 << width) - 1:#x}, not {first:#x} to {last:#x}"
+        )
+    if first % size or (last + 1) % size:
+        raise ValueError(
+            f"first must be a multiple of {size:#x}, and last one less than a multiple, "
+            f"not {first:#x} and {last:#x}"
+        )
+    settings = [
+        tuple(zip(unit.options, bits, strict=True))
+        for bits in product((0, 1), repeat=len(unit.options))
+        if every_setting
+        or not any(b for n, b in zip(unit.options, bits, strict=True) if n != "hybrid")
+    ]
+    ranges = [Range(s, start, size) for s in settings for start in range(first, last + 1, size)]
+    text = verify.exported(unit)
+    key = digest(unit.name, text)
+    return Plan(unit, text, key, root / f"{unit.name}-{key}", ranges)
+
+
+@cache
+def digest(name: str, text: str) -> str:
+    """Return a digest of all that a record depends on: the Verilog, golden, the tool, this file."""
+    here = Path(__file__).parent
+    sources = [*sorted((here.parent / "golden").glob("*.py"))]
+    sources += [here / file for file in ("bench.py", "bench_encoder.py", "sweep.py", "sweep.cpp")]
+    parts = [text, top(UNITS[name]), *model_recipe(), np.__version__]
+    parts += [path.read_text() for path in sources]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def top(unit: Unit) -> str:
+    """Return Verilog of `_LANES` copies of an encoder, that encode consecutive words.
+
+    The first of them is a multiple of `_LANES`. The unit is instantiated by its module's name: what
+    is swept is the exported file itself.
+    """
+    pins = ", ".join(f".{name}(options[{bit}])" for bit, name in enumerate(unit.options))
+    return f"""module {TOP} (
+  input wire [{unit.ports["x"].width - 1}:0] first,
+  input wire [{len(unit.options) - 1}:0] options,
+  output wire [{8 * _LANES - 1}:0] code
+);
+  genvar k;
+  generate for (k = 0; k < {_LANES}; k = k + 1) begin : lane
+    {unit.module} unit (.x(first | k), {pins}, .code(code[8 * k +: 8]));
+  end endgenerate
+endmodule
+"""
+
+
+def library(unit: Unit, text: str, root: Path) -> Path:
+    """Build the library of a unit, unless it has been built before.
+
+    Every process builds in a folder of its own and puts the result, whole, where all look for it.
+
+    Parameters
+    ----------
+    unit : Unit
+        What to build.
+    text : str
+        Its Verilog.
+    root : Path
+        Folder of all builds.
+
+    Raises
+    ------
+    SimulatorError
+        If Verilator is missing or refuses the sources.
+    """
+    made = root / f"{unit.module}-sweep-{digest(unit.name, text)}.so"
+    with _BUILDING:
+        if made.exists():
+            return made.absolute()
+        folder = root.absolute() / f"{made.stem}.{os.getpid()}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        sources = {f"{unit.module}.v": text, f"{TOP}.v": top(unit)}
+        for file, content in sources.items():
+            (folder / file).write_text(content)
+        paths = [*(folder / file for file in sources), _DRIVER]
+        verify.wait(start_model(build=folder, top=TOP, sources=paths), folder)
+        files.write(made, (folder / "model.so").read_bytes())
+        shutil.rmtree(folder)
+    return made.absolute()
+
+
+@cache
+def _load(path: Path) -> Callable[[int, int, int, int], int]:
+    """Return the function of a library."""
+    function = ctypes.CDLL(str(path)).sweep
+    function.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
+    function.restype = ctypes.c_uint64
+    return function
+
+
+def run_range(name: str, text: str, key: str, part: Range, root: str) -> Record:
+    """Sweep one range, in whatever process this is.
+
+    Parameters
+    ----------
+    name : str
+        The unit.
+    text : str
+        Its Verilog.
+    key : str
+        The digest that the sweep goes by.
+    part : Range
+        What to sweep.
+    root : str
+        Folder of builds; if it is empty, that of the cluster's worker which this must be.
+
+    Raises
+    ------
+    SweepError
+        If this process has other sources or tools than the one that asks.
+    """
+    part = Range(*part)
+    worker = f"{platform.node()}:{os.getpid()}"
+    if digest(name, text) != key:
+        raise SweepError(f"{worker} has another hif8 or other tools than the one that asks it")
+    if not root:
+        from distributed import get_worker
+
+        root = get_worker().local_directory
+    unit = UNITS[name]
+    codes_of = _load(library(unit, text, Path(root)))
+    options = dict(part.setting)
+    bits = sum(value << place for place, value in enumerate(options.values()))
+    word = unit.parameters["source"].word
+    tally, crc, rtl, begin = Tally(), 0, 0.0, time.perf_counter()
+    steps = np.arange(min(_CHUNK, part.count), dtype=word)
+    codes = np.empty(steps.size, np.uint8)
+    for start in range(part.first, part.first + part.count, steps.size):
+        called = time.perf_counter()
+        done = codes_of(start, codes.size, bits, codes.ctypes.data)
+        rtl += time.perf_counter() - called
+        if done != codes.size:
+            raise SweepError(f"the library encoded {done} words where {codes.size} must be")
+        words = {"x": steps + word.type(start)}
+        tally.compare(words, options, expect(unit, words, options), {"code": codes})
+        crc = zlib.crc32(codes, crc)
+    return Record(
+        label=part.label,
+        first=part.first,
+        cases=tally.cases,
+        mismatches=tally.mismatches,
+        crc32=crc,
+        seconds=time.perf_counter() - begin,
+        rtl_seconds=rtl,
+        worker=worker,
+        example=tally.first,
+    )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a sweep's folder for this process.
+
+    Raises
+    ------
+    SweepError
+        If another has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SweepError(f"another sweep is running in {folder}") from None
+        yield
+
+
+def finished(asked: Plan) -> dict[Range, Record]:
+    """Return the records that there are of the ranges asked for; a damaged one counts as none."""
+    found = {}
+    for part in asked.ranges:
+        try:
+            record = Record(**json.loads((asked.folder / part.file).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            continue
+        if (record.label, record.first, record.cases) == (part.label, part.first, part.count):
+            found[part] = record
+    return found
+
+
+def forget(asked: Plan) -> None:
+    """Remove the records of the ranges asked for."""
+    for part in asked.ranges:
+        (asked.folder / part.file).unlink(missing_ok=True)
+
+
+def run(
+    asked: Plan,
+    records: Records,
+    done: dict[Range, Record],
+    progress: Callable[[str, int, int], None] = lambda label, cases, total: None,
+) -> dict[Range, Record]:
+    """Keep records as they come, and see that in the end they are all.
+
+    Parameters
+    ----------
+    asked : Plan
+        The sweep.
+    records : generator of (Range, Record)
+        From `locally` or `on_cluster`; closed whatever happens.
+    done : dict
+        What there is already.
+    progress : callable
+        Told of a setting's label how many of how many words are done.
+
+    Returns
+    -------
+    dict
+        A record for every range that was asked for.
+
+    Raises
+    ------
+    SweepError
+        If the records do not cover what was asked for, each word exactly once.
+    """
+    total = Counter()
+    for part in asked.ranges:
+        total[part.label] += part.count
+    cases = Counter()
+    for record in done.values():
+        cases[record.label] += record.cases
+    done = dict(done)
+    with closing(records):
+        for part, record in records:
+            content = json.dumps(asdict(record), indent=2) + "\n"
+            files.write(asked.folder / part.file, content.encode())
+            done[part] = record
+            cases[part.label] += record.cases
+            progress(part.label, cases[part.label], total[part.label])
+    covered = [(r.label, r.first, r.cases) for r in map(done.get, asked.ranges) if r]
+    if covered != [(part.label, part.first, part.count) for part in asked.ranges]:
+        raise SweepError("the ranges done are not those asked for")
+    return done
+
+
+def locally(asked: Plan, parts: list[Range], root: Path, jobs: int) -> Records:
+    """Yield ranges and their records as they are done, by processes of this machine.
+
+    The ranges of a process that dies are run again by others.
+
+    Parameters
+    ----------
+    asked : Plan
+        The sweep.
+    parts : list of Range
+        What is to be done of it.
+    root : Path
+        Folder of builds.
+    jobs : int
+        How many processes.
+
+    Raises
+    ------
+    SweepError
+        If processes die again and again.
+    SimulatorError
+        If Verilator is missing or refuses the sources.
+    """
+    waiting = dict.fromkeys(parts)
+    if waiting:
+        library(asked.unit, asked.text, root)
+    losses = 0
+    while waiting:
+        pool = ProcessPoolExecutor(
+            min(jobs, len(waiting)), multiprocessing.get_context("spawn"), _follow_parent
+        )
+        losses += 1
+        try:
+            given = asked.unit.name, asked.text, asked.digest
+            futures = {pool.submit(run_range, *given, p, str(root.absolute())): p for p in waiting}
+            for future in as_completed(futures):
+                record, part = future.result(), futures[future]
+                losses = 0
+                del waiting[part]
+                yield part, record
+        except BrokenProcessPool:
+            pass  # what was not fetched is run again
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if losses > _LOSSES:
+            raise SweepError("the worker processes die again and again; what is done is kept")
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent process, and end with it however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def connect(scheduler: str) -> "Client":
+    """Return a client of a Dask cluster with at least one worker.
+
+    Raises
+    ------
+    SweepError
+        If Dask is not installed, or no scheduler answers, or it has no worker.
+    """
+    if find_spec("distributed") is None:
+        raise SweepError("--scheduler needs Dask, run: pip install hif8[cluster]")
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, too
+    try:
+        client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError:
+        client.close()
+        raise SweepError(f"the Dask scheduler at {scheduler} has no worker") from None
+    return client
+
+
+def on_cluster(asked: Plan, parts: list[Range], client: "Client") -> Records:
+    """Yield ranges and their records as they are done, by the workers of a Dask cluster.
+
+    The ranges of a worker that is lost are run again by others: Dask sees to that, and where it
+    blames a range for the loss, this does.
+
+    Parameters
+    ----------
+    asked : Plan
+        The sweep.
+    parts : list of Range
+        What is to be done of it.
+    client : distributed.Client
+        Of the cluster; closed at the end.
+
+    Raises
+    ------
+    SweepError
+        If workers are lost again and again, or the scheduler is.
+    """
+    from distributed import KilledWorker
+    from distributed import as_completed as completed
+
+    def submit(part: Range) -> object:
+        given = asked.unit.name, asked.text, asked.digest, part, ""
+        return client.submit(run_range, *given, pure=False)
+
+    losses = 0
+    with client:
+        waiting = {submit(part): part for part in parts}
+        coming = completed(waiting)
+        for future in coming:
+            part = waiting.pop(future)
+            try:
+                record = future.result()
+            except KilledWorker:
+                losses += 1
+                if losses > _LOSSES:
+                    raise SweepError("Dask's workers are lost again and again") from None
+                again = submit(part)
+                waiting[again] = part
+                coming.add(again)
+                continue
+            except CancelledError:
+                raise SweepError("the Dask scheduler is gone; what is done is kept") from None
+            losses = 0
+            yield part, record
