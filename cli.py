@@ -369,6 +369,8 @@ def sweep(
     """Run every word through an encoder's RTL; goes on where it was stopped."""
     from .sim import sweep as job
 
+    if jobs and scheduler:
+        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
     bounds = [None if text is None else _word(text) for text in (first, last)]
     asked = job.plan(
         unit, build / "sweep", first=bounds[0], last=bounds[1], every_setting=every_setting

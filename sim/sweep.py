@@ -16,6 +16,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import re
 import shutil
 import signal
 import threading
@@ -49,7 +50,7 @@ SIZE = 1 << 24
 """Words of a range, of all but the short sources: a tenth of a second's work or two."""
 
 TOP = "sweep"
-_LANES = 16
+LANES = 16
 """Copies of the unit in the library: twice as many are 6 % faster and take twice as long to build.
 
 All the word's bits above the lowest four are the same in every lane, which the compiler knows.
@@ -222,19 +223,19 @@ def digest(name: str, text: str) -> str:
 
 
 def top(unit: Unit) -> str:
-    """Return Verilog of `_LANES` copies of an encoder, that encode consecutive words.
+    """Return Verilog of `LANES` copies of an encoder, that encode consecutive words.
 
-    The first of them is a multiple of `_LANES`. The unit is instantiated by its module's name: what
+    The first of them is a multiple of `LANES`. The unit is instantiated by its module's name: what
     is swept is the exported file itself.
     """
     pins = ", ".join(f".{name}(options[{bit}])" for bit, name in enumerate(unit.options))
     return f"""module {TOP} (
   input wire [{unit.ports["x"].width - 1}:0] first,
   input wire [{len(unit.options) - 1}:0] options,
-  output wire [{8 * _LANES - 1}:0] code
+  output wire [{8 * LANES - 1}:0] code
 );
   genvar k;
-  generate for (k = 0; k < {_LANES}; k = k + 1) begin : lane
+  generate for (k = 0; k < {LANES}; k = k + 1) begin : lane
     {unit.module} unit (.x(first | k), {pins}, .code(code[8 * k +: 8]));
   end endgenerate
 endmodule
@@ -278,7 +279,7 @@ def library(unit: Unit, text: str, root: Path) -> Path:
 
 
 @cache
-def _load(path: Path) -> Callable[[int, int, int, int], int]:
+def load(path: Path) -> Callable[[int, int, int, int], int]:
     """Return the function of a library."""
     function = ctypes.CDLL(str(path)).sweep
     function.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
@@ -316,7 +317,7 @@ def run_range(name: str, text: str, key: str, part: Range, root: str) -> Record:
 
         root = get_worker().local_directory
     unit = UNITS[name]
-    codes_of = _load(library(unit, text, Path(root)))
+    codes_of = load(library(unit, text, Path(root)))
     options = dict(part.setting)
     bits = sum(value << place for place, value in enumerate(options.values()))
     word = unit.parameters["source"].word
@@ -418,6 +419,8 @@ def run(
     for record in done.values():
         cases[record.label] += record.cases
     done = dict(done)
+    for label in total:
+        progress(label, cases[label], total[label])
     with closing(records):
         for part, record in records:
             content = json.dumps(asdict(record), indent=2) + "\n"
@@ -496,17 +499,22 @@ def connect(scheduler: str) -> "Client":
 
     Raises
     ------
+    ValueError
+        If the address is none.
     SweepError
         If Dask is not installed, or no scheduler answers, or it has no worker.
     """
+    if not re.fullmatch(r"((tcp|tls)://)?[^\s/]+:\d+", scheduler):
+        raise ValueError(f"--scheduler must be an address like tcp://HOST:PORT, not {scheduler!r}")
     if find_spec("distributed") is None:
         raise SweepError("--scheduler needs Dask, run: pip install hif8[cluster]")
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, too
+    for name in ("distributed", "distributed.client"):  # what matters is raised, too
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except OSError as error:
         raise SweepError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     try:
         client.wait_for_workers(1, timeout=_PATIENCE)

@@ -151,6 +151,20 @@ BAD = [
     ("verify multiplier --tensor codes.npy --tensor five.npy", "must be of one size"),
     ("verify --tensor floats.npy", "--tensor takes one unit"),
     ("verilog --out floats.npy/rtl", "floats.npy"),
+    ("sweep adder", "unit to sweep must be one of encoder_fp32, "),
+    ("sweep decoder", "unit to sweep must be one of encoder_fp32, "),
+    ("sweep encoder_fp32_s1", "not 'encoder_fp32_s1'"),
+    ("sweep", "Missing argument"),
+    ("sweep encoder_fp32 --first one", "'one' must be a word like 0x3F000000"),
+    ("sweep encoder_fp32 --first 0x10", "first must be a multiple of 0x1000000"),
+    ("sweep encoder_fp32 --last 0x1000000", "last one less than a multiple"),
+    ("sweep encoder_fp32 --last 0x1FFFFFFFF", "must be in 0..0xffffffff"),
+    ("sweep encoder_fp32 --first 0x2000000 --last 0xFFFFFF", "not 0x2000000 to 0xffffff"),
+    ("sweep encoder_fp16 --last 0xFF", "first must be a multiple of 0x10000"),
+    ("sweep encoder_fp32 --jobs 0", "--jobs"),
+    ("sweep encoder_fp32 --jobs 2 --scheduler 127.0.0.1:1", "--jobs is for this machine"),
+    ("sweep encoder_fp32 --scheduler here", "must be an address like tcp://HOST:PORT"),
+    ("sweep encoder_fp16 --build floats.npy", "floats.npy"),
     ("figures --out floats.npy/pictures", "floats.npy"),
     ("verilog adder", "unit must be one of"),
     ("frobnicate", "No such command"),
@@ -213,7 +227,7 @@ def test_ctrl_c_ends_in_one_line_and_leaves_no_simulation(here, builds):
 def test_help_names_every_command(hif8):
     status, out, _ = hif8()
     assert status == 0
-    for command in ("show", "encode", "decode", "verilog", "verify", "figures", "demo", "bench"):
+    for command in ("show", "encode", "decode", "verilog", "verify", "sweep", "figures", "demo"):
         assert f"\n  {command}" in out
 
 
