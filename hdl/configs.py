@@ -13,11 +13,16 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 from ..golden.format import BF16, FP16, FP32
+from .axi import AxiStream
 from .converter import ToFloat
 from .decoder import Decoder
+from .dot import DotProduct
 from .encoder import Encoder
 from .layouts import Port
+from .mac import Mac
+from .matrix import MatrixEngine
 from .multiplier import Multiplier
+from .readout import Readout
 from .unit import StreamPorts
 
 
@@ -40,7 +45,7 @@ class Unit:
     options : tuple of str
         Those inputs that are run-time options, not data.
     core : Unit, optional
-        The combinational unit inside a streamed one.
+        The unit inside a streamed one, or inside one with AXI4-Stream ports.
     """
 
     name: str
@@ -76,6 +81,23 @@ class Unit:
     def latency(self) -> int:
         """Clock edges from an accepted input to its output with no stall."""
         return self._component.latency
+
+    @property
+    def max_products(self) -> int | None:
+        """How many products a sum has room for; None if that is no question."""
+        made = self._component
+        return getattr(getattr(made, "unit", made), "max_products", None)
+
+    @property
+    def streams(self) -> bool:
+        """Whether it has registers and handshakes, and takes an item a cycle."""
+        return "clk" in self.ports
+
+    @property
+    def products(self) -> int:
+        """How many products it computes in a cycle; 1 if that is no question."""
+        size = {"lanes": 1, "rows": 1, "cols": 1} | self.parameters
+        return size["lanes"] * size["rows"] * size["cols"]
 
     @property
     def data_inputs(self) -> tuple[str, ...]:
@@ -151,6 +173,85 @@ def _streamed(unit: Unit) -> Iterator[Unit]:
         )
 
 
+def _sums() -> Iterator[Unit]:
+    """Yield the MACs and the dot products: exact, FP32, and FP32 whose vectors take turns."""
+    kinds = {"exact": "an exact sum", "fp32": "an FP32 sum"}
+    for accumulator, into in kinds.items():
+        yield Unit(
+            f"mac_{accumulator}",
+            f"HiF8 multiply-accumulate into {into}",
+            StreamPorts,
+            bench="sum",
+            parameters={"unit": Mac, "accumulator": accumulator},
+        )
+    yield Unit(
+        "mac_fp32_i3",
+        "HiF8 multiply-accumulate into three FP32 sums that take turns",
+        StreamPorts,
+        bench="sum",
+        parameters={"unit": Mac, "accumulator": "fp32", "interleave": 3},
+    )
+    for lanes in (4, 32):
+        for accumulator, into in kinds.items():
+            yield Unit(
+                f"dot{lanes}_{accumulator}",
+                f"HiF8 dot product, {lanes} elements a beat, into {into}",
+                StreamPorts,
+                bench="sum",
+                parameters={"unit": DotProduct, "lanes": lanes, "accumulator": accumulator},
+            )
+
+
+def _readouts() -> Iterator[Unit]:
+    """Yield the read-outs of exact sums."""
+    for output in ("fp32", "hif8"):
+        yield Unit(
+            f"readout_{output}",
+            f"exact sum times a power of two to {output.upper().replace('HIF', 'HiF')}",
+            Readout,
+            bench="readout",
+            parameters={"accumulator": "exact", "output": output},
+            options=_OPTIONS if output == "hif8" else (),
+        )
+
+
+def _engines() -> Iterator[Unit]:
+    """Yield the matrix engines: the one that runs a network, and small ones of every kind."""
+    for size, accumulator, output in (
+        (8, "exact", "fp32"),
+        (4, "exact", "hif8"),
+        (4, "fp32", "fp32"),
+        (4, "fp32", "hif8"),
+    ):
+        title = output.upper().replace("HIF", "HiF")
+        yield Unit(
+            f"matrix{size}x{size}_{accumulator}_to_{output}",
+            f"HiF8 matrix engine, tiles of {size} x {size} {accumulator} sums read out as {title}",
+            StreamPorts,
+            bench="matrix",
+            parameters={
+                "unit": MatrixEngine,
+                "rows": size,
+                "cols": size,
+                "accumulator": accumulator,
+                "output": output,
+            },
+        )
+
+
+def _axi(unit: Unit, **more: object) -> Unit:
+    """Return a unit's version with AXI4-Stream ports."""
+    wrapped = unit.parameters if unit.streams else {"unit": unit.component, **unit.parameters}
+    return Unit(
+        f"axi_{unit.name}",
+        f"{unit.summary}; AXI4-Stream",
+        AxiStream,
+        bench="axi",
+        parameters=wrapped | more,
+        core=unit,
+    )
+
+
 def _rows() -> Iterator[Unit]:
     """Yield all rows, in the order of the manifest."""
     yield Unit(
@@ -159,7 +260,7 @@ def _rows() -> Iterator[Unit]:
         Decoder,
         bench="decoder",
     )
-    encoders, converters = list(_encoders()), list(_converters())
+    encoders, converters, readouts = list(_encoders()), list(_converters()), list(_readouts())
     yield from encoders
     yield from converters
     yield Unit(
@@ -168,9 +269,18 @@ def _rows() -> Iterator[Unit]:
         Multiplier,
         bench="multiplier",
     )
+    yield from readouts
     for unit in (*encoders, *converters):
         if not unit.name.endswith(("_ta", "_keep_exact")):
             yield from _streamed(unit)
+    sums = {unit.name: unit for unit in (*_sums(), *_engines())}
+    yield from sums.values()
+    encoder = next(unit for unit in encoders if unit.name == "encoder_fp32")
+    yield _axi(encoder, latency=2, options=_OPTIONS)
+    for name in ("mac_exact", "dot4_fp32"):
+        yield _axi(sums[name], fixed=("acc",) if name.endswith("fp32") else ())
+    engine = sums["matrix4x4_exact_to_hif8"]
+    yield _axi(engine, options=("scale", *_OPTIONS))
 
 
 UNITS = {unit.name: unit for unit in _rows()}

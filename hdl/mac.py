@@ -5,15 +5,17 @@ Imports `hdl.accumulator`, `hdl.decoder`, `hdl.multiplier`, `hdl.layouts` and `h
 """
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, PureInterface
 
 from .accumulator import choose
 from .decoder import HIF8
 from .layouts import Operand, Port
 from .multiplier import multiply
-from .unit import Pipeline, Stage, StreamUnit, Values
+from .unit import Pipeline, Stage, StreamUnit, Values, held
 
 MARKERS = {
     "first": Port(In(1), "1: the first beat of a vector, which begins a sum"),
@@ -92,19 +94,18 @@ class SumOfProducts(StreamUnit):
         """Build the datapath: decode, multiply, put a beat together, accumulate."""
         pipe = Pipeline(m, i)
         beat = {name: i.payload[name] for name in self.inputs if name not in ("a", "b")}
-        if self.interleave > 1:
-            beat["turn"] = _turns(m, self.interleave, i.valid & i.ready)
+        beat["turn"] = self._turns(m, i.valid & i.ready)
 
-        def cut(registers: Iterable[bool]) -> Stage:
+        def cut(places: Iterable[bool]) -> Stage:
             """Return a `Stage` whose calls are registers or not, also of what goes with a beat."""
-            calls = iter(registers)
+            calls = iter(places)
 
             def stage(values: Values) -> Values:
                 if not next(calls):
                     return values
-                held = pipe.register({**values, **beat})
-                beat.update({name: held.pop(name) for name in beat})
-                return held
+                registers = pipe.register({**values, **beat})
+                beat.update({name: registers.pop(name) for name in beat})
+                return registers
 
             return stage
 
@@ -114,7 +115,6 @@ class SumOfProducts(StreamUnit):
 
         # A sum is written at the end of the adder and read at its beginning `interleave` beats
         # later. By then it is written: the beats between fill the stages between.
-        turn = beat.get("turn", Const(0, 1))
         sums = [
             {
                 name: Signal(port.member.shape, name=f"{name}_of_{k}", reset_less=True)
@@ -122,25 +122,27 @@ class SumOfProducts(StreamUnit):
             }
             for k in range(self.interleave)
         ]
-        started = self.sum.start(beat)
-        state = {
-            name: Mux(beat["first"], started[name], Array(s[name] for s in sums)[turn])
-            for name in self.sum.state
-        }
-        between = self.sum.adder_stages - (self.interleave - 1)
-        stage = cut(k >= between for k in range(self.sum.adder_stages))
+        started, before = self.sum.start(beat), _pick(sums, beat["turn"])
+        state = {name: Mux(beat["first"], started[name], before[name]) for name in before}
+        without = self.sum.adder_stages - (self.interleave - 1)
+        stage = cut(k >= without for k in range(self.sum.adder_stages))
         added = self.sum.add(m, state, addend, stage)
 
         moves, taken = pipe.advance(emits=beat["last"])
-        turn = beat.get("turn", Const(0, 1))
-        done = Signal(len(turn), reset_less=True)
-        with m.If(taken):
-            for k, one in enumerate(sums):
-                with m.If(turn == k):
-                    m.d.sync += [one[name].eq(added[name]) for name in one]
+        for one, turn in zip(sums, beat["turn"], strict=True):
+            with m.If(taken & turn):
+                m.d.sync += [one[name].eq(added[name]) for name in one]
+        done = held(m, moves, {"done": beat["turn"]}, self.latency)["done"]
+        pipe.finish(o, _pick(sums, done))
+
+    def _turns(self, m: Module, moves: Value) -> Value:
+        """Return whose turn it is, a bit for each vector."""
+        if self.interleave == 1:
+            return Const(1, 1)
+        turn = Signal(self.interleave, init=1)
         with m.If(moves):
-            m.d.sync += done.eq(turn)
-        pipe.finish(o, {name: Array(s[name] for s in sums)[done] for name in self.sum.state})
+            m.d.sync += turn.eq(turn.rotate_left(1))
+        return turn
 
     def _products(self, m: Module, i: PureInterface, stage: Stage) -> list[PureInterface]:
         """Return the products of a beat, after the first place for a register."""
@@ -152,16 +154,7 @@ class SumOfProducts(StreamUnit):
                 for name, code in zip("ab", pair, strict=True)
             )
             products.append(multiply(m, a, b, self.operand, f"product_{k}"))
-        return hold(m, products, self.operand, stage)
-
-
-def hold(
-    m: Module, products: list[PureInterface], operand: Operand, stage: Stage
-) -> list[PureInterface]:
-    """Return products after a place for a register."""
-    fields = operand.product()
-    held = stage({f"{n}_{k}": getattr(p, n) for k, p in enumerate(products) for n in fields})
-    return [Fields({n: held[f"{n}_{k}"] for n in fields}) for k in range(len(products))]
+        return hold(products, self.operand, stage)
 
 
 class Fields:
@@ -171,12 +164,27 @@ class Fields:
         self.__dict__.update(values)
 
 
-def _turns(m: Module, count: int, moves: Value) -> Signal:
-    """Return whose turn it is, counted modulo `count`."""
-    turn = Signal(range(count))
-    with m.If(moves):
-        m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
-    return turn
+def hold(products: list[PureInterface], operand: Operand, stage: Stage) -> list[Fields]:
+    """Return products after a place for a register."""
+    fields = operand.product()
+    cut = stage({f"{n}_{k}": getattr(p, n) for k, p in enumerate(products) for n in fields})
+    return [Fields({n: cut[f"{n}_{k}"] for n in fields}) for k in range(len(products))]
+
+
+def _pick(sums: list[Values], turn: Value) -> Values:
+    """Return the state whose turn it is."""
+    if len(sums) == 1:
+        return sums[0]
+    return {
+        name: reduce(
+            or_,
+            (
+                one[name].as_unsigned() & mine.replicate(len(one[name]))
+                for one, mine in zip(sums, turn, strict=True)
+            ),
+        )
+        for name in sums[0]
+    }
 
 
 class Mac(SumOfProducts):
