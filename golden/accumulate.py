@@ -5,6 +5,7 @@ Imports `golden.format`, `decode`, `encode` and `rounding`. Every product is an 
 so a sum of products is one too: `ExactSum` holds it in 128 bits, whatever the order.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -34,15 +35,16 @@ SCALES = range(-32, 32)
 # fused operations or without, and the order in which BLAS goes does not matter.
 _SLICE = 19
 _SLICE_MASK = (1 << _SLICE) - 1
+_DIGIT_MASK = (1 << 48) - 1
 _BLOCK_TERMS = 1 << 14
+TILE = 1 << 15
+"""Elements of a result that are handled at a time."""
 _BLOCK_CODES = 1 << 22
 """Codes that are sliced at a time, so that the slices stay small beside a large operand."""
 
-_FINITE = np.isfinite(VALUES)
-_UNITS = np.ldexp(np.where(_FINITE, VALUES, 0.0), -f.MIN_EXPONENT)
+_UNITS = np.ldexp(np.where(np.isfinite(VALUES), VALUES, 0.0), -f.MIN_EXPONENT)
 _UPPER = np.trunc(np.ldexp(_UNITS, -_SLICE))
 _LOWER = _UNITS - np.ldexp(_UPPER, _SLICE)
-_BOTH = _UPPER + _LOWER
 
 _FP32_VALUES = VALUES.astype(np.float32)
 _SIGN = np.where(np.isnan(VALUES), 0, np.sign(VALUES)).astype(np.float32)
@@ -143,14 +145,14 @@ def readout(
     ValueError
         If a scale is out of range or does not broadcast, or `rounding` is another mode.
     """
-    return round_scaled(
-        _round_to_odd(total) + total.special,
-        scale,
-        rounding,
-        saturate=saturate,
-        nan_to_zero=nan_to_zero,
-        keep_exact=keep_exact,
-    )
+    finish = Finish.checked(scale, rounding, saturate, nan_to_zero, keep_exact)
+    shape = common_shape(scale=finish.scale.shape, sums=np.shape(total.high))
+    parts = [np.broadcast_to(part, shape).reshape(-1) for part in (finish.scale, *total)]
+    out = np.empty(parts[0].shape, finish.dtype)
+    for start in range(0, out.size, TILE):
+        exponents, *tile = (part[start : start + TILE] for part in parts)
+        out[start : start + TILE] = finish.apply(_round_to_odd(ExactSum(*tile)), exponents)
+    return out.reshape(shape)[()]
 
 
 def accumulate(
@@ -197,7 +199,7 @@ def add_beat(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if a.shape[-1] == 1:
-            return acc + _FP32_VALUES.take(a) * _FP32_VALUES.take(b)
+            return acc + _FP32_VALUES[a] * _FP32_VALUES[b]
         total = sum_matrix(a, b)
         special = acc + total.special
         return np.where(np.isfinite(special), _add_rounded(acc, total), special)
@@ -205,41 +207,66 @@ def add_beat(
 
 def sum_matrix(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> ExactSum:
     """Return the exact matrix product of codes, of shapes (..., M, K) and (..., K, N)."""
-    upper, cross, lower = (np.int64(0) for _ in range(3))
-    nan, plus, minus = (np.False_ for _ in range(3))
-    for left, right in _blocks(a, b):
-        tops, wholes, bottoms = (
-            np.matmul(slices.take(left), slices.take(right)).astype(np.int64)
-            for slices in (_UPPER, _BOTH, _LOWER)
-        )
-        upper, lower = upper + tops, lower + bottoms
-        cross = cross + (wholes - tops - bottoms)
-        if not (_FINITE.take(left).all() and _FINITE.take(right).all()):
-            flags = _flags(left, right)
-            nan, plus, minus = nan | flags[0], plus | flags[1], minus | flags[2]
-    nan, plus, minus = (np.broadcast_to(flag, upper.shape) for flag in (nan, plus, minus))
-    # Carry what the two lower sums have above their slice; what is left are digits.
+    rows, terms, columns = a.shape[-2], a.shape[-1], b.shape[-1]
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), rows, columns)
+    upper, lower = np.zeros((2, *shape), np.int64)  # the sums are upper * 2^38 + lower
+    nan, plus, minus = np.zeros((3, *shape), np.bool_)
+    block = min(_BLOCK_TERMS, max(1, _BLOCK_CODES * terms // max(1, a.size + b.size)))
+    for k in range(0, terms, block):
+        right = b[..., k : k + block, :]
+        right_slices, right_special = _slices(right), _has_special(right)
+        for row in row_tiles(shape):
+            left = a[..., row, k : k + block]
+            digits = _digits(_slices(left), right_slices)
+            upper[..., row, :] += digits[0]
+            lower[..., row, :] += digits[1]
+            if right_special or _has_special(left):
+                for flag, found in zip((nan, plus, minus), _flags(left, right), strict=True):
+                    flag[..., row, :] |= found
+    for row in row_tiles(shape):
+        u, t = upper[..., row, :], lower[..., row, :]
+        u += t >> 2 * _SLICE
+        t &= (1 << 2 * _SLICE) - 1
+        t |= u << 2 * _SLICE
+        u >>= 64 - 2 * _SLICE
+    nan |= plus & minus
+    return ExactSum(upper, lower.view(np.uint64), nan, plus & ~nan, minus & ~nan)
+
+
+def row_tiles(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut the rows of a matrix product's result, so that temporaries stay in the cache."""
+    elements = math.prod(shape)
+    step = max(1, TILE * shape[-2] // max(1, elements))
+    return (slice(row, row + step) for row in range(0, shape[-2], step))
+
+
+def _digits(
+    a: tuple[npt.NDArray[np.float64], ...], b: tuple[npt.NDArray[np.float64], ...]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the sums of one block, from slices: what is above 38 bits, and the 38 bits."""
+    upper, lower, both = (np.matmul(x, y) for x, y in zip(a, b, strict=True))
+    both -= upper
+    both -= lower
+    upper, cross, lower = (x.astype(np.int64) for x in (upper, both, lower))
     cross += lower >> _SLICE
     upper += cross >> _SLICE
-    digits = (cross & _SLICE_MASK) << _SLICE | lower & _SLICE_MASK
-    nan = nan | plus & minus
-    return ExactSum(
-        high=upper >> 64 - 2 * _SLICE,
-        low=(upper << 2 * _SLICE | digits).view(np.uint64),
-        nan=nan,
-        plus_inf=plus & ~nan,
-        minus_inf=minus & ~nan,
-    )
+    cross &= _SLICE_MASK
+    lower &= _SLICE_MASK
+    return upper, cross << _SLICE | lower
 
 
-def _blocks(
-    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]
-) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    """Cut the operands of a matrix product along the axis that is summed over."""
-    terms = a.shape[-1]
-    block = min(_BLOCK_TERMS, max(1, _BLOCK_CODES * terms // max(1, a.size + b.size)))
-    for start in range(0, terms, block):
-        yield a[..., start : start + block], b[..., start : start + block, :]
+def _slices(
+    codes: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the upper slices of codes, the lower ones, and the sums of the two."""
+    index = codes.astype(np.intp)  # NumPy is faster with it
+    upper, lower = _UPPER[index], _LOWER[index]
+    return upper, lower, upper + lower
+
+
+def _has_special(codes: npt.NDArray[np.uint8]) -> bool:
+    """Tell whether there is an infinity or a NaN."""
+    return bool(((codes & ~np.uint8(f.SIGN_BIT)) == f.INF).any() or (codes == f.NAN).any())
 
 
 def _flags(
@@ -251,7 +278,7 @@ def _flags(
     """
 
     def count(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.matmul(x.take(a), y.take(b)) + np.matmul(y.take(a), x.take(b))
+        return np.matmul(x[a], y[b]) + np.matmul(y[a], x[b])
 
     undefined = count(np.abs(_INFINITE), _ZERO)
     signed, unsigned = count(_INFINITE, _SIGN), count(np.abs(_INFINITE), np.abs(_SIGN))
@@ -276,29 +303,25 @@ def _add_odd(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDAr
     """
     total, rest = _two_sum(x, y)
     words = total.view(np.int64)
-    towards = np.where((rest > 0) == (total > 0), 1, -1)
-    return (words + towards * ((rest != 0) & (words & 1 == 0))).view(np.float64)
+    away = (words ^ rest.view(np.int64)) >> 63 | 1  # 1 if what is lacking has the sum's sign, or -1
+    return (words + away * ((rest != 0) & ~words)).view(np.float64)
 
 
 def _round_to_odd(total: ExactSum) -> npt.NDArray[np.float64]:
-    """Return the finite sums rounded to odd, exactly placed: 53 bits suffice to round them again.
+    """Return sums rounded to odd, in FP64, specials too.
 
-    FP32 has 24 bits, and TA needs the 16 leading ones of an FP64.
+    Its 53 bits suffice to round again: FP32 has 24, and TA needs the 16 leading bits of an FP64.
     """
-    negative = total.high < 0
-    low = np.where(negative, -total.low, total.low)
-    high = np.where(negative, ~total.high + (total.low == 0), total.high).view(np.uint64)
-    # Three digits of 48 bits, of one sign: a rounded lower part is less than the last place of what
-    # is above it, so its last bit stays there to be seen.
-    digit = np.uint64((1 << 48) - 1)
-    lower = np.ldexp((low & digit).astype(np.float64), UNIT_EXPONENT)
-    middle = np.ldexp(
-        ((low >> np.uint64(48)) | (high << np.uint64(16) & digit)).astype(np.float64),
-        UNIT_EXPONENT + 48,
-    )
-    upper = np.ldexp((high >> np.uint64(32)).astype(np.float64), UNIT_EXPONENT + 96)
-    magnitude = _add_odd(upper, _add_odd(middle, lower))
-    return np.where(negative, -magnitude, magnitude)
+    # Three digits of 48 bits, the highest with the sign, and upper + middle = h + t. If t is 0, the
+    # last addition alone rounds. If not, t is a multiple of 2^48, so half an ulp of h is too, and
+    # t + lower at most an ulp. Rounded to odd that stays on its side of 0, of the ulp and of its
+    # half, and nothing else decides between the odd and the even neighbours of h.
+    low = total.low.view(np.int64)
+    upper = (total.high >> 32) * 2.0 ** (UNIT_EXPONENT + 96)
+    middle = (low >> 48 & 0xFFFF | total.high << 16 & _DIGIT_MASK) * 2.0 ** (UNIT_EXPONENT + 48)
+    lower = (low & _DIGIT_MASK) * 2.0**UNIT_EXPONENT
+    h, t = _two_sum(upper, middle)
+    return _add_odd(h, _add_odd(t, lower)) + total.special
 
 
 def _add_rounded(acc: npt.NDArray[np.float32], total: ExactSum) -> npt.NDArray[np.float32]:
@@ -314,43 +337,76 @@ def _add_rounded(acc: npt.NDArray[np.float32], total: ExactSum) -> npt.NDArray[n
     Rounded to odd, e + t stays on its side of 0, u and -u; and whatever FP32 rounding may turn on,
     the values and the half ways near s, are multiples of u.
     """
-    upper = total.high << 32 | (total.low >> np.uint64(32)).view(np.int64)
-    lower = total.low & np.uint64(0xFFFFFFFF)
+    low = total.low.view(np.int64)
+    upper = total.high << 32 | (low >> 32 & 0xFFFFFFFF)
+    lower = low & 0xFFFFFFFF
     h, t = _two_sum(
-        np.ldexp(upper.astype(np.float64), UNIT_EXPONENT + 32),
-        np.ldexp(lower.astype(np.float64), UNIT_EXPONENT),
+        upper.astype(np.float64) * 2.0 ** (UNIT_EXPONENT + 32),
+        lower.astype(np.float64) * 2.0**UNIT_EXPONENT,
     )
     s, e = _two_sum(acc.astype(np.float64), h)
     return _add_odd(s, _add_odd(e, t)).astype(np.float32)
 
 
-def round_scaled(
-    values: npt.NDArray[np.float64],
-    scale: npt.ArrayLike,
-    rounding: Rounding | str | None,
-    *,
-    saturate: bool,
-    nan_to_zero: bool,
-    keep_exact: bool,
-) -> np.ndarray:
-    """Return values, exact or rounded to odd, times 2^scale, as `readout` does."""
-    mode = None if rounding is None else Rounding.named(rounding)
-    if mode not in (None, Rounding.TA, Rounding.HR):
-        raise ValueError(f"rounding must be 'ta', 'hr' or None, not {mode.value!r}")
-    exponents = np.asarray(scale)
-    if exponents.dtype.kind not in "iu":
-        raise TypeError(f"scale must be integers, not {exponents.dtype.name!r}")
-    wrong = exponents[(exponents < SCALES[0]) | (exponents > SCALES[-1])]
-    if wrong.size:
-        raise ValueError(f"scale must be in {SCALES[0]}..{SCALES[-1]}, not {int(wrong[0])}")
-    common_shape(scale=exponents.shape, sums=values.shape)
-    values = canonical(np.ldexp(values, exponents.astype(np.int32)))
-    if mode is not Rounding.TA:
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-    if mode is None:
-        return values
-    return encode(values, mode, saturate=saturate, nan_to_zero=nan_to_zero, keep_exact=keep_exact)
+class Finish(NamedTuple):
+    """How sums become results: the options of `readout`, checked.
+
+    Attributes
+    ----------
+    scale : numpy.ndarray of int32
+        The exponents of the factors.
+    mode : Rounding or None
+        TA or HR to codes, or None to FP32.
+    options : dict
+        What `encode` is told besides.
+    """
+
+    scale: npt.NDArray[np.int32]
+    mode: Rounding | None
+    options: dict[str, bool]
+
+    @classmethod
+    def checked(
+        cls,
+        scale: npt.ArrayLike,
+        rounding: Rounding | str | None,
+        saturate: bool,
+        nan_to_zero: bool,
+        keep_exact: bool,
+    ) -> "Finish":
+        """Return the options, refusing what is none.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `readout` does.
+        """
+        mode = None if rounding is None else Rounding.named(rounding)
+        if mode not in (None, Rounding.TA, Rounding.HR):
+            raise ValueError(f"rounding must be 'ta', 'hr' or None, not {mode.value!r}")
+        exponents = np.asarray(scale)
+        if exponents.dtype.kind not in "iu":
+            raise TypeError(f"scale must be integers, not {exponents.dtype.name!r}")
+        wrong = exponents[(exponents < SCALES[0]) | (exponents > SCALES[-1])]
+        if wrong.size:
+            raise ValueError(f"scale must be in {SCALES[0]}..{SCALES[-1]}, not {int(wrong[0])}")
+        options = {"saturate": saturate, "nan_to_zero": nan_to_zero, "keep_exact": keep_exact}
+        return cls(exponents.astype(np.int32), mode, options)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the results."""
+        return np.dtype(np.float32 if self.mode is None else np.uint8)
+
+    def apply(
+        self, values: npt.NDArray[np.float64], scale: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float32] | npt.NDArray[np.uint8]:
+        """Return the results of values, exact or rounded to odd, each with its scale."""
+        values = np.ldexp(values, scale)
+        if self.mode is not Rounding.TA:
+            with np.errstate(over="ignore"):
+                values = values.astype(np.float32)
+        return canonical(values) if self.mode is None else encode(values, self.mode, **self.options)
 
 
 def canonical(values: np.ndarray) -> np.ndarray:

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from .accumulate import (
     MAX_LANES,
+    Finish,
     add_beat,
     as_accumulator,
-    canonical,
     check_terms,
     common_shape,
     readout,
-    round_scaled,
+    row_tiles,
     rows_and_columns,
     sum_matrix,
 )
@@ -116,19 +116,28 @@ def matmul(
         As for `dot`.
     """
     left, right = _matrices(a, b)
-    start = as_accumulator(initial, "initial")
-    shape = common_shape(a=left.shape[:-2], b=right.shape[:-2])
-    common_shape(initial=start.shape, result=(*shape, left.shape[-2], right.shape[-1]))
     lanes = _check_lanes(accumulator, lanes)
-    options = {"saturate": saturate, "nan_to_zero": nan_to_zero, "keep_exact": keep_exact}
+    start = as_accumulator(initial, "initial")
+    finish = Finish.checked(scale, rounding, saturate, nan_to_zero, keep_exact)
+    batch = common_shape(a=left.shape[:-2], b=right.shape[:-2])
+    shape = common_shape(
+        result=(*batch, left.shape[-2], right.shape[-1]),
+        initial=start.shape,
+        scale=finish.scale.shape,
+    )
     if accumulator == "exact":
         if np.any(start != 0):
             raise ValueError(f"initial must be 0 for the exact accumulator, not {initial!r}")
-        return readout(sum_matrix(left, right), scale=scale, rounding=rounding, **options)
-    acc = start
-    for k in range(0, left.shape[-1], lanes):
-        acc = add_beat(acc, left[..., k : k + lanes], right[..., k : k + lanes, :])
-    return round_scaled(canonical(acc).astype(np.float64), scale, rounding, **options)
+        total = sum_matrix(left, right)
+        return readout(total, scale=finish.scale, rounding=finish.mode, **finish.options)
+    start, exponents = (np.broadcast_to(x, shape) for x in (start, finish.scale))
+    out = np.empty(shape, finish.dtype)
+    for row in row_tiles(shape):
+        acc = start[..., row, :]
+        for k in range(0, left.shape[-1], lanes):
+            acc = add_beat(acc, left[..., row, k : k + lanes], right[..., k : k + lanes, :])
+        out[..., row, :] = finish.apply(acc.astype(np.float64), exponents[..., row, :])
+    return out
 
 
 def _matrices(
