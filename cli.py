@@ -547,6 +547,10 @@ def _show_verdicts(verdicts: "list[Verdict]") -> None:
             {"pass": "bit-exact", "fail": "FAIL", "not run": "NOT RUN"}[verdict.status],
         )
     console.print(table)
+    covered = [verdict.coverage for verdict in verdicts if verdict.coverage]
+    if covered:
+        hit, bins = (sum(coverage[key] for coverage in covered) for key in ("hit", "bins"))
+        console.print(f"coverage: {hit:,} of {bins:,} bins")
     for verdict in verdicts:
         if verdict.note:
             status = verdict.status.upper()

@@ -25,8 +25,11 @@ from .sim.simulators import SIMULATORS, SimulatorError
 COMMAND = "hif8 demo"
 SIMULATOR = "verilator"
 """Runs the network; the benches run under every simulator."""
-NAMES = ("decoder", "encoder_fp32_ta", "to_fp32", "multiplier")
-"""The units of the path that the network's tensors take; `hif8 verify` runs all there are."""
+NAMES = ("decoder", "encoder_fp32_ta", "encoder_fp32", "to_fp32", "multiplier")
+"""The units of the path that the network's tensors take, and the encoder that has HR besides TA.
+
+`hif8 verify` runs all there are.
+"""
 
 
 @dataclass(frozen=True)

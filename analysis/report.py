@@ -23,7 +23,7 @@ LABELS = {"mismatch": "MISMATCH", "fail": "FAILED", "not run": "NOT RUN", "pass"
 
 BADGES = {
     "mismatch": "\N{BALLOT X} MISMATCH: RTL and golden model differ",
-    "fail": "\N{BALLOT X} FAILED: a run did not compare all its cases",
+    "fail": "\N{BALLOT X} FAILED: a run did not compare all that it must",
     "not run": "\N{WARNING SIGN} INCOMPLETE: some runs were NOT RUN",
     "pass": "\N{CHECK MARK} all runs bit-exact",
 }
@@ -48,7 +48,9 @@ def render(
     verdicts : sequence of dict
         One per unit and simulator: ``unit``, ``simulator``, ``simulator_version``, ``cases``,
         ``expected``, ``mismatches``, ``seconds``, ``rate`` (cases a second), ``status`` (``pass``,
-        ``fail`` or ``not run``), ``note``, ``command``.
+        ``fail`` or ``not run``), ``note``, ``command``; and ``coverage`` of a bench that counts its
+        cases in bins, else None: ``bins``, ``hit``, ``least`` (a bin's name and its count),
+        ``columns``, and ``tables`` of sums in lines and columns for each rounding mode.
     demo : dict, optional
         ``accuracy_fp32`` and ``accuracy_hif8`` (0 to 1), ``encodes``, ``products``, ``bit_exact``,
         ``simulator``, ``images``, ``command``. None if it was not run, which the page says.
@@ -83,6 +85,7 @@ def render(
         labels=LABELS,
         summary=_summary(runs),
         notes=_notes(runs),
+        coverages=_coverages(runs),
         demo=demo,
         figures=[figure | {"uri": _data_uri(figure["svg"])} for figure in figures],
         values_rows=values_rows,
@@ -154,6 +157,39 @@ def _notes(runs: list[dict[str, Any]]) -> dict[tuple[str, str], list[str]]:
         if run["status"] == "pass" and run["note"]:
             notes.setdefault((run["unit"], run["note"]), []).append(run["simulator"])
     return notes
+
+
+def _coverages(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each unit the bins that its runs hit: under each simulator, and sums over them."""
+    units: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        if run.get("coverage"):
+            units.setdefault(run["unit"], []).append(run)
+    return [
+        {
+            "unit": unit,
+            "runs": [run["coverage"] | {"simulator": _simulator(run)} for run in own],
+            "columns": own[0]["coverage"]["columns"],
+            "modes": list(own[0]["coverage"]["tables"]),
+            "rows": _sums([run["coverage"]["tables"] for run in own]),
+        }
+        for unit, own in units.items()
+    ]
+
+
+def _sums(tables: list[dict[str, dict[str, list[int | None]]]]) -> dict[str, list[int | None]]:
+    """Add the tables of several runs, and put the modes side by side; None is where nothing is."""
+    first = tables[0]
+    lines = next(iter(first.values()))
+    return {
+        line: [
+            None if cell is None else sum(table[mode][line][column] for table in tables)
+            for mode in first
+            for column, cell in enumerate(first[mode][line])
+        ]
+        for line in lines
+        if any(cell is not None for mode in first.values() for cell in mode[line])
+    }
 
 
 def _commands(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every bench shares inside the simulator: its job, its batches, the comparison, the count.
 
-Imports `hdl.configs` and `sim.lanes`. A bench, `sim.bench_<name>`, holds what is its own: which
-cases, how many they must be, and what golden expects of them.
+Imports `hdl.configs`, `sim.coverage` and `sim.lanes`. A bench, `sim.bench_<name>`, holds what is
+its own: which cases, how many they must be, and what golden expects of them.
 """
 
 import json
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..hdl.configs import UNITS, Unit
 from . import lanes
+from .coverage import Coverage
 
 JOB_VARIABLE = "HIF8_JOB"
 BATCH = 1 << 16
@@ -24,6 +25,7 @@ BATCH = 1 << 16
 
 Arrays = dict[str, np.ndarray]
 Expect = Callable[[Unit, Arrays, dict[str, int]], Arrays]
+Cover = Callable[[Unit, list[dict[str, int]]], Coverage]
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,13 @@ class Job:
 
 @dataclass
 class Tally:
-    """What a bench found out so far."""
+    """What a bench found out so far; `coverage` is from `Coverage.result`, if it keeps any."""
 
     cases: int = 0
     mismatches: int = 0
     seconds: float = 0.0
     first: dict[str, object] | None = None
+    coverage: dict[str, object] | None = None
 
     def compare(
         self, inputs: Arrays, options: dict[str, int], expected: Arrays, got: Arrays
@@ -132,7 +135,12 @@ def batches(columns: Arrays) -> Iterator[Arrays]:
         yield {name: column[start : start + BATCH] for name, column in columns.items()}
 
 
-async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: Expect) -> None:
+async def check(
+    dut: object,
+    cases: Callable[[Job], Iterable[Arrays]],
+    expect: Expect,
+    cover: Cover | None = None,
+) -> None:
     """Run a bench: every case under every setting of the options, compared with golden.
 
     Parameters
@@ -143,6 +151,9 @@ async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: E
         The bench's own cases: a job to columns of input words.
     expect : callable
         What golden says: unit, input words and options to columns of output words.
+    cover : callable, optional
+        Gives what counts the cases in bins, for the unit and the settings that are run; a user's
+        own cases need not hit any.
 
     Raises
     ------
@@ -153,6 +164,7 @@ async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: E
     unit = UNITS[job.unit]
     tally = Tally()
     kept: list[Arrays] = []
+    coverage = cover(unit, job.settings) if cover and not job.tensors else None
     dtypes = {name: lanes.lane_dtype(port) for name, port in unit.ports.items()}
     begin = time.perf_counter()
     for options in job.settings:
@@ -168,6 +180,8 @@ async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: E
             got = await lanes.run(dut, unit, job.lanes, inputs, options)
             expected = expect(unit, inputs, options)
             tally.compare(inputs, options, {n: expected[n].astype(dtypes[n]) for n in got}, got)
+            if coverage:
+                coverage.count(inputs, options, got)
             tally.seconds = time.perf_counter() - begin
             job.file("progress").write_text(str(tally.cases))
             if job.tensors:
@@ -175,4 +189,6 @@ async def check(dut: object, cases: Callable[[Job], Iterable[Arrays]], expect: E
     if job.tensors:
         joined = {name: np.concatenate([part[name] for part in kept]) for name in unit.outputs}
         np.savez(job.file("outputs.npz"), **joined)
+    if coverage:
+        tally.coverage = coverage.result()
     tally.save(job)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bench of the encoders: all 16-bit words; of FP32 every word that could be special, then random.
 
-Imports `golden` and `sim.bench`. TA depends on the 13 leading bits of an FP32 word and on whether
-it is NaN: all of those are run, and what lies near every boundary between two codes. HR compares
-leading discarded bits F with low bits T: F = T and F = T +- 1 are run for every exponent.
+Imports `golden`, `sim.bench` and `sim.coverage`. TA depends on the 13 leading bits of an FP32 word
+and on whether it is NaN: all of those are run, and what lies near every boundary between two codes.
+HR compares leading discarded bits F with low bits T: F = T and F = T +- 1 are run for every
+exponent.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from ..golden.format import HYBRID_FROM, MAX_EXPONENT, MIN_EXPONENT, FloatFormat
 from ..golden.rounding import Rounding
 from ..hdl.configs import UNITS, Unit
 from .bench import BATCH, Arrays, Job, check
+from .coverage import Coverage
 
 _NEIGHBOURS = np.arange(-3, 4)
 _LEADING = 13
@@ -124,7 +126,13 @@ def expect(unit: Unit, inputs: Arrays, options: dict[str, int]) -> Arrays:
     }
 
 
+def cover(unit: Unit, settings: list[dict[str, int]]) -> Coverage:
+    """Return what counts the cases in bins."""
+    keep_exact = bool(unit.parameters.get("keep_exact", False))
+    return Coverage(unit.parameters["source"], settings, keep_exact=keep_exact)
+
+
 @cocotb.test()
 async def encodes_as_golden(dut: object) -> None:
     """Compare the code with golden for every word, under every setting of the options."""
-    await check(dut, cases, expect)
+    await check(dut, cases, expect, cover)

@@ -31,7 +31,7 @@ from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
 from ..hdl.export import verilog
 from ..hdl.layouts import Port
-from . import lanes
+from . import coverage, lanes
 from .bench import JOB_VARIABLE, Arrays, Job
 from .simulators import SimulatorError, simulator, start
 
@@ -66,6 +66,9 @@ class Verdict:
         The command that gives this verdict again.
     first : dict, optional
         The first mismatch: its inputs, options, expected and got outputs as integers.
+    coverage : dict, optional
+        Which bins the bench's cases hit, from `Coverage.result`; if any that must be was not, the
+        bench is too weak, and has failed.
     """
 
     unit: str
@@ -80,6 +83,7 @@ class Verdict:
     note: str = ""
     command: str = ""
     first: dict[str, dict[str, int]] | None = None
+    coverage: dict[str, object] | None = None
 
 
 def bench_module(unit: Unit) -> str:
@@ -222,7 +226,8 @@ def run(
     Returns
     -------
     Verdict
-        Never ``pass`` unless as many cases were compared as expected, and one at least.
+        Never ``pass`` unless as many cases were compared as expected, and one at least, and every
+        bin of coverage was hit.
     dict of numpy.ndarray
         With `tensors`, what came out of every output; else nothing.
 
@@ -270,6 +275,8 @@ def run(
         note = f"{tally['mismatches']} of {tally['cases']} cases differ from golden"
     elif tally["cases"] != expected:
         note = f"{tally['cases']} cases were compared where {expected} must be"
+    elif tally["coverage"] and coverage.fault(tally["coverage"]):
+        note = coverage.fault(tally["coverage"])
     elif not passed:
         note = f"cocotb reports a failure: {_last_line(folder)}"
     verdict = Verdict(
@@ -285,6 +292,7 @@ def run(
         note=note,
         command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
         first=tally["first"],
+        coverage=tally["coverage"],
     )
     outputs: Arrays = {}
     if tensors is not None:

@@ -26,6 +26,19 @@ PASS = {
     "status": "pass",
     "note": "all of them",
     "command": "hif8 verify decoder --sim verilator",
+    "coverage": None,
+}
+COVERAGE = {
+    "bins": 4000,
+    "hit": 3999,
+    "unhit": ["E = -23 carry, negative"],
+    "unexpected": [],
+    "least": ["E = -23 carry, negative", 0],
+    "columns": ["exact", "down"],
+    "tables": {
+        "TA": {"D0": [1500, 7], "zero": [1, None], "E > 15": [None, None]},
+        "HR": {"D0": [None, 0], "zero": [2, None], "E > 15": [None, None]},
+    },
 }
 MISMATCH = PASS | {"unit": "multiplier", "mismatches": 3, "status": "fail", "note": "a < b"}
 NOT_RUN = PASS | {
@@ -194,8 +207,31 @@ def test_page_shows_modules_values_figures_and_commands(render: Any, built: Path
         assert command in page.text
 
 
+def cells(html: str, line: str) -> list[str]:
+    """Return the text of a table's line, found by its header."""
+    (found,) = re.findall(rf'<tr><th scope="row">{line}</th>(.*?)</tr>', html)
+    return re.findall(r">([^<]*)</td>", found)
+
+
+def test_page_adds_the_coverage_of_all_simulators_and_marks_what_is_not_hit(render: Any) -> None:
+    other = COVERAGE | {"hit": 4000, "least": ["zero, positive", 3]}
+    html = render([PASS, PASS | {"coverage": COVERAGE}, NOT_RUN | {"coverage": other}])
+    page = Page(html)
+    assert "verilator 5.048: 3,999 of 4,000 bins hit" in page.words
+    assert "least often E = -23 carry, negative, in 0 cases" in page.words
+    assert "icarus: 4,000 of 4,000 bins hit; least often zero, positive, in 3 cases" in page.words
+    assert cells(html, "D0") == ["3,000", "14", "\N{EN DASH}", "0"]
+    assert cells(html, "zero") == ["2", "\N{EN DASH}", "4", "\N{EN DASH}"]
+    assert html.count('<td class="number fail">') == 1
+    assert 'scope="row">E' not in html  # no case can be there
+
+
+def test_page_without_coverage_does_not_speak_of_it(render: Any) -> None:
+    assert "overage" not in Page(render([PASS])).text
+
+
 def test_page_loads_nothing_and_embeds_every_picture(render: Any, built: Path) -> None:
-    html = render([PASS, MISMATCH, NOT_RUN])
+    html = render([PASS | {"coverage": COVERAGE}, MISMATCH, NOT_RUN])
     page = Page(html)
     assert not re.search(r"https?:|@import|url\(|<script|<link", html)
     assert len(page.ids) == len(set(page.ids))

@@ -55,6 +55,10 @@ def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property)
     assert verdict.mismatches == 0
     assert verdict.cases == verdict.expected == expected_cases(unit, simulator)
     assert verdict.status == "pass"
+    if unit.bench == "encoder":
+        assert verdict.coverage["hit"] == verdict.coverage["bins"] > 1000
+    else:
+        assert verdict.coverage is None
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
