@@ -23,7 +23,7 @@ from .mac import Mac
 from .matrix import MatrixEngine
 from .multiplier import Multiplier
 from .readout import Readout
-from .unit import StreamPorts
+from .unit import HANDSHAKE, StreamPorts
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +105,17 @@ class Unit:
         return tuple(
             name
             for name, port in self.ports.items()
-            if port.member.flow == wiring.In and name not in self.options
+            if port.member.flow == wiring.In and name not in (*self.options, *HANDSHAKE)
         )
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The outputs."""
-        return tuple(n for n, port in self.ports.items() if port.member.flow == wiring.Out)
+        return tuple(
+            name
+            for name, port in self.ports.items()
+            if port.member.flow == wiring.Out and name not in HANDSHAKE
+        )
 
 
 _OPTIONS = ("hybrid", "saturate", "nan_to_zero")

@@ -18,6 +18,9 @@ CLOCKED = {
 }
 """The ports of a clock domain, which Amaranth adds to a module that has registers."""
 
+HANDSHAKE = (*CLOCKED, "i_valid", "i_ready", "o_valid", "o_ready")
+"""The ports of a unit between streams that carry no item."""
+
 Values = dict[str, Value]
 Stage = Callable[[Values], Values]
 """Where logic may be cut: hands its values through, or their registered copies."""

@@ -111,7 +111,7 @@ class Tally:
         if self.first is None and wrong.any():
             place = int(np.argmax(wrong))
             self.first = {
-                key: {name: int(column[place]) for name, column in columns.items()}
+                key: {name: number(column[place]) for name, column in columns.items()}
                 for key, columns in (("inputs", inputs), ("expected", expected), ("got", got))
             } | {"options": options}
 
@@ -126,6 +126,11 @@ class Tally:
         job.file("results.json").write_text(json.dumps(asdict(self)))
         assert self.cases > 0, "no case was run"
         assert self.mismatches == 0, f"{self.mismatches} of {self.cases} cases differ"
+
+
+def number(item: np.generic) -> int:
+    """Return an item of a column as a Python integer; raw bytes are an unsigned one."""
+    return int.from_bytes(item.tobytes(), "little") if item.dtype.kind == "V" else int(item)
 
 
 def batches(columns: Arrays) -> Iterator[Arrays]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many copies of a combinational unit behind one wide port, for simulation at speed.
+"""Many copies of a unit behind wide ports, for simulation at speed.
 
-Imports `hdl.configs`.  A simulator's cost is per access from Python,
-so a bench that moves whole arrays checks a million values a second instead of some ten thousand.
+Imports `hdl.configs`. A simulator's cost is per access from Python, so a bench that moves whole
+arrays checks a million values a second instead of some ten thousand.
 """
 
 import numpy as np
@@ -15,23 +15,39 @@ from ..hdl.layouts import Port
 TOP = "lanes"
 
 
+HANDSHAKES = ("i_ready", "o_valid")
+"""The outputs with one bit a lane. The lanes of a stream go in step, and a bench sees to it."""
+_IN_STEP = ("clk", "rst", "i_valid", "o_ready", "first", "last")
+"""The inputs that all lanes of a stream share, besides the run-time options."""
+
+
 def lane_dtype(port: Port) -> np.dtype:
-    """Return the integer type that one lane of a port takes up in the wide port."""
+    """Return the type that one lane of a port takes up in the wide port.
+
+    An integer of 1, 2, 4 or 8 bytes or, beyond 64 bits, as many raw bytes as are needed.
+    """
+    if port.width > 64:
+        return np.dtype(f"V{-(-port.width // 8)}")
     size = next(size for size in (1, 2, 4, 8) if size * 8 >= port.width)
     return np.dtype(f"{'i' if port.signed else 'u'}{size}")
+
+
+def shared(unit: Unit) -> tuple[str, ...]:
+    """Return the inputs that all lanes of a unit share."""
+    return (*_IN_STEP, *unit.options) if unit.streams else unit.options
 
 
 def wrapper(unit: Unit, lanes: int) -> str:
     """Return Verilog that puts `lanes` copies of a unit side by side.
 
     Every data port takes whole bytes a lane, zero- or sign-extended, so that arrays go in and out
-    as they are; run-time options are shared by all lanes. The unit is instantiated by its module's
-    name: what is simulated is the exported file itself.
+    as they are; `shared` inputs go to all lanes. The unit is instantiated by its module's name:
+    what is simulated is the exported file itself.
 
     Parameters
     ----------
     unit : Unit
-        A combinational unit.
+        A combinational unit, or one between streams.
     lanes : int
         How many copies.
     """
@@ -39,8 +55,11 @@ def wrapper(unit: Unit, lanes: int) -> str:
     for name, port in unit.ports.items():
         width, stride = port.width, lane_dtype(port).itemsize * 8
         wide = f"[{stride * lanes - 1}:0] {name}"
-        if name in unit.options:
-            ports.append(f"input wire {name}")
+        if name in HANDSHAKES:
+            ports.append(f"output wire [{lanes - 1}:0] {name}")
+            pins.append(f".{name}({name}[k])")
+        elif name in shared(unit):
+            ports.append(f"input wire {f'[{width - 1}:0] ' if width > 1 else ''}{name}")
             pins.append(f".{name}({name})")
         elif port.member.flow == wiring.In:
             ports.append(f"input wire {wide}")

@@ -5,6 +5,7 @@ Imports `hdl.configs`; cocotb inside the simulator. The clock is driven by hand:
 it is low, and everything is read before it rises, which is the same in every simulator.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,12 +54,10 @@ async def exchange(
     unit: Unit,
     inputs: dict[str, np.ndarray],
     *,
-    gap: float,
-    stall: float,
-    rng: np.random.Generator,
     leave: int = 0,
+    **how: object,
 ) -> Traffic:
-    """Send items through a unit and take what comes out.
+    """Send items through a unit whose items each give one, and take what comes out.
 
     Parameters
     ----------
@@ -68,50 +67,100 @@ async def exchange(
         What it is.
     inputs : dict of numpy.ndarray
         A column for every input of the unit's core.
+    leave : int
+        How many items to leave inside, or unsent.
+    **how
+        Further arguments of `transact`.
+
+    Returns
+    -------
+    Traffic
+        What went in and out, and when.
+    """
+    columns = {name: values.tolist() for name, values in inputs.items()}
+    results = len(next(iter(columns.values()))) - leave
+    return await transact(dut, columns, unit.core.outputs, results, **how)
+
+
+async def transact(
+    dut: object,
+    inputs: dict[str, list[int]],
+    outputs: Iterable[str],
+    results: int,
+    *,
+    gap: float,
+    stall: float,
+    rng: np.random.Generator,
+    every: int = 1,
+) -> Traffic:
+    """Send items into a stream until so many have come out of another.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+        The simulated top.
+    inputs : dict of list of int
+        What every input port is at every item.
+    outputs : iterable of str
+        The output ports.
+    results : int
+        How many items must come out.
     gap, stall : float
         How often, from 0 to 1, the sender pauses and the receiver is not ready.
     rng : numpy.random.Generator
         Decides when.
-    leave : int
-        How many items to leave inside, or unsent.
+    every : int
+        What a handshake of lanes in step reads as when it is set: a one for each.
 
     Returns
     -------
     Traffic
         What went in and out, and when. A unit that never lets the last item out is cut off.
     """
-    core = unit.core
+    outputs = tuple(outputs)
     items = len(next(iter(inputs.values())))
     patience = 100 + int(20 * items / (1 - gap) / (1 - stall))
-    traffic = Traffic(outputs={name: [] for name in core.outputs})
-    columns = {name: values.tolist() for name, values in inputs.items()}
+    traffic = Traffic(outputs={name: [] for name in outputs})
+    drives = [(getattr(dut, name), values) for name, values in inputs.items()]
+    reads = [getattr(dut, name) for name in outputs]
+    clk, i_valid, i_ready = dut.clk, dut.i_valid, dut.i_ready
+    o_valid, o_ready = dut.o_valid, dut.o_ready
     sent, offered, cycle = 0, False, 0
     waiting: tuple[int, ...] | None = None
-    while len(traffic.emitted) < items - leave and cycle < patience:
-        dut.clk.value = 0
+    while len(traffic.emitted) < results and cycle < patience:
+        clk.value = 0
         if not offered and sent < items and rng.random() >= gap:
             offered = True  # and stays so until it is accepted
-            for name, values in columns.items():
-                getattr(dut, name).value = values[sent]
-        dut.i_valid.value = int(offered)
-        dut.o_ready.value = int(rng.random() >= stall)
+            for port, values in drives:
+                port.value = values[sent]
+        i_valid.value = int(offered)
+        taking = int(rng.random() >= stall)
+        o_ready.value = taking
         await HALF_PERIOD
-        if offered and int(dut.i_ready.value):
+        accepted, valid = (_agreed(port, every, traffic, cycle) for port in (i_ready, o_valid))
+        if offered and accepted:
             traffic.accepted.append(cycle)
             sent, offered = sent + 1, False
-        valid = int(dut.o_valid.value)
         if waiting is not None and not valid:
             traffic.broken.append(f"cycle {cycle}: o_valid fell before o_ready")
-        seen = tuple(int(getattr(dut, name).value) for name in core.outputs) if valid else None
+        seen = tuple(port.value.to_unsigned() for port in reads) if valid else None
         if waiting is not None and valid and seen != waiting:
             traffic.broken.append(f"cycle {cycle}: outputs changed before o_ready")
         waiting = seen
-        if valid and int(dut.o_ready.value):
+        if valid and taking:
             traffic.emitted.append(cycle)
-            for name, value in zip(core.outputs, seen, strict=True):
+            for name, value in zip(outputs, seen, strict=True):
                 traffic.outputs[name].append(value)
             waiting = None
-        dut.clk.value = 1
+        clk.value = 1
         await HALF_PERIOD
         cycle += 1
     return traffic
+
+
+def _agreed(port: object, every: int, traffic: Traffic, cycle: int) -> bool:
+    """Return what a handshake is in all lanes."""
+    value = int(port.value)
+    if value not in (0, every):
+        traffic.broken.append(f"cycle {cycle}: {port._name} differs between the lanes")
+    return value == every

@@ -92,8 +92,13 @@ def bench_module(unit: Unit) -> str:
 
 
 def top(unit: Unit) -> str:
-    """Return the top module of a unit's simulation: lanes of it, or the stream by itself."""
+    """Return the top module of a unit's simulation: lanes of it, or one with a core by itself."""
     return unit.module if unit.core else lanes.TOP
+
+
+def lane_count(unit: Unit, name: str) -> int:
+    """Return how many lanes a unit is simulated in: the fewer, the more it computes itself."""
+    return max(1, simulator(name).lanes // unit.products)
 
 
 @cache
@@ -144,7 +149,7 @@ def build(
         raise SimulatorError(missing)
     sources = {f"{unit.module}.v": text or exported(unit)}
     if not unit.core:
-        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, chosen.lanes)
+        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, lane_count(unit, name))
     recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
     folder = (root / f"{unit.module}-{name}-{digest}").absolute()
@@ -242,7 +247,7 @@ def run(
     job = Job(
         unit=unit.name,
         folder=str(folder),
-        lanes=chosen.lanes,
+        lanes=lane_count(unit, name),
         seed=seed,
         random_cases=chosen.random_cases if random_cases is None else random_cases,
         tensors=tensors is not None,

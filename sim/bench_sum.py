@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bench of the MACs and the dot products: vectors through lanes of the unit, every bit of a sum.
+
+Imports `golden`, `sim.bench`, `sim.lanes`, `sim.programs` and `sim.streams`. The lanes go in step
+and have data of their own; whatever `a`, `b` and `acc` are between the beats that read them is
+random.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import cocotb
+import numpy as np
+
+from ..golden.accumulate import exact_sum
+from ..golden.matmul import dot
+from ..hdl.configs import UNITS, Unit
+from . import programs
+from .bench import Arrays, Job, Tally
+from .lanes import lane_dtype
+from .streams import Traffic, reset, transact
+
+TRAFFIC = {
+    "steady": (0.0, 0.0),
+    "gaps": (0.5, 0.0),
+    "stalls": (0.0, 0.5),
+    "gaps and stalls": (0.3, 0.6),
+    "after a reset in the middle": (0.0, 0.3),
+}
+"""How often sender and receiver pause."""
+
+RANDOM = 4
+"""Random products for every random case that is asked for."""
+LENGTHS = (1, 2, 3, 5, 8, 16, 33, 64)
+"""Beats of random vectors; equally many beats go to each."""
+SHORT = 12
+"""Random vectors of each length in the traffics after the first."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Vectors of one length.
+
+    Attributes
+    ----------
+    a, b : numpy.ndarray of uint8
+        Codes, of shape (vectors, beats, columns, lanes).
+    acc : numpy.ndarray of uint32
+        FP32 words to start from, of shape (vectors, columns).
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    acc: np.ndarray
+
+
+def _interleave(unit: Unit) -> int:
+    return unit.parameters.get("interleave", 1)
+
+
+def _is_exact(unit: Unit) -> bool:
+    return unit.parameters["accumulator"] == "exact"
+
+
+def _columns(job: Job) -> int:
+    """Return how many vectors go side by side: in every lane as many as take turns."""
+    return job.lanes * _interleave(UNITS[job.unit])
+
+
+def _vectors(job: Job, beats: int) -> int:
+    """Return how many random vectors of a length the first traffic has in each column."""
+    each = job.random_cases * RANDOM / len(LENGTHS) / _columns(job) / UNITS[job.unit].products
+    return max(SHORT, round(each / beats + 0.5))
+
+
+def _random(unit: Unit, columns: int, beats: int, vectors: int, rng: np.random.Generator) -> Batch:
+    """Draw vectors of so many beats."""
+    shape = vectors, beats, columns, unit.products
+    a, b = (programs.random_codes(rng, shape) for _ in range(2))
+    return Batch(a, b, programs.random_words(rng, (vectors, columns)))
+
+
+def _spread(
+    unit: Unit, columns: int, pair: programs.Pair, rng: np.random.Generator, words: np.ndarray
+) -> Batch:
+    """Lay vectors of a product a beat out in the columns; each goes to a lane of its own choice."""
+    count, beats = pair[0].shape
+    vectors = -(-count // columns)
+    chosen = np.arange(vectors * columns) % count
+    lane = rng.integers(0, unit.products, (vectors, columns))
+    place = np.broadcast_to(lane[:, None, :, None], (vectors, beats, columns, 1))
+
+    def laid_out(codes: np.ndarray) -> np.ndarray:
+        full = np.zeros((vectors, beats, columns, unit.products), np.uint8)
+        rows = codes[chosen].reshape(vectors, columns, beats).transpose(0, 2, 1)
+        np.put_along_axis(full, place, rows[..., None], axis=-1)
+        return full
+
+    return Batch(*map(laid_out, pair), words[chosen].reshape(vectors, columns))
+
+
+def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """Yield the vectors that are run whatever the effort."""
+    pairs = [
+        *programs.exponent_pairs(rng),
+        *programs.cancellations(rng),
+        *programs.alternations(),
+        *programs.specials(),
+    ]
+    for pair in pairs:
+        words = np.zeros(len(pair[0]), np.uint32)
+        if pair[0].shape[1] == 3:  # of the specials half start from anything
+            words = programs.random_words(rng, words.shape) * rng.integers(0, 2, words.shape)
+        yield _spread(unit, columns, pair, rng, words.astype(np.uint32))
+    if not _is_exact(unit):
+        pair, words = programs.rounding_patterns(rng)
+        yield _spread(unit, columns, pair, rng, words)
+
+
+def _program(job: Job, name: str, rng: np.random.Generator) -> list[Batch]:
+    """Return the vectors of one kind of traffic."""
+    unit = UNITS[job.unit]
+    columns = _columns(job)
+    if name != "steady":
+        return [_random(unit, columns, beats, SHORT, rng) for beats in LENGTHS]
+    batches = list(_directed(unit, columns, rng))
+    return batches + [_random(unit, columns, n, _vectors(job, n), rng) for n in LENGTHS]
+
+
+def count(job: Job) -> int:
+    """Return how many sums the bench must compare.
+
+    Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
+    alternations, 81 x 81 pairs of special products, for FP32 81 distances x 64 significands x
+    16; each kind padded to all columns. Then the random ones, as `_program` draws them.
+    """
+    columns = _columns(job)
+    kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
+    if not _is_exact(UNITS[job.unit]):
+        kinds.append(81 * 64 * 16)
+    vectors = sum(-(-kind // columns) for kind in kinds)
+    vectors += sum(_vectors(job, beats) for beats in LENGTHS)
+    return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))
+
+
+def products(job: Job) -> int:
+    """Return how many random products are in the sums of the first traffic."""
+    beats = sum(beats * _vectors(job, beats) for beats in LENGTHS)
+    return beats * _columns(job) * UNITS[job.unit].products
+
+
+def expect(unit: Unit, batch: Batch) -> Arrays:
+    """Return golden's sums of a batch, of shape (vectors, columns)."""
+    a, b = (
+        codes.transpose(0, 2, 1, 3).reshape(*batch.acc.shape, -1) for codes in (batch.a, batch.b)
+    )
+    if not _is_exact(unit):
+        kind = {"accumulator": "fp32"}
+        if unit.products > 1:
+            kind = {"accumulator": "fused", "lanes": unit.products}
+        return {"sum": dot(a, b, initial=batch.acc.view(np.float32), **kind).view(np.uint32)}
+    total = exact_sum(a, b)
+    words = np.stack([total.low, total.high.view(np.uint64)], axis=-1).astype("<u8")
+    dtype = lane_dtype(unit.ports["sum"])
+    cut = words.view(np.uint8).reshape(*batch.acc.shape, 16)[..., : dtype.itemsize]
+    flags = {name: getattr(total, name).astype(np.uint8) for name in unit.outputs[1:]}
+    return {"sum": np.ascontiguousarray(cut).view(dtype)[..., 0], **flags}
+
+
+def _items(
+    unit: Unit, lanes: int, batches: list[Batch], rng: np.random.Generator
+) -> dict[str, list[int]]:
+    """Return what the ports are at every beat, batch after batch, turn after turn."""
+    turns = _interleave(unit)
+    items: dict[str, list[int]] = {name: [] for name in unit.data_inputs}
+    for batch in batches:
+        vectors, beats, _, _ = batch.a.shape
+        steps = vectors * beats * turns
+        items["a"] += _joined(batch.a, steps)
+        items["b"] += _joined(batch.b, steps)
+        marks = np.zeros((vectors, beats, turns), int)
+        marks[:, 0] = 1
+        items["first"] += marks.ravel().tolist()
+        items["last"] += marks[:, ::-1].ravel().tolist()
+        if "acc" in items:
+            shape = vectors, beats, lanes * turns
+            words = rng.integers(0, 1 << 32, shape, np.uint32)
+            words[:, 0] = batch.acc
+            items["acc"] += _joined(words, steps)
+    return items
+
+
+def _joined(array: np.ndarray, steps: int) -> list[int]:
+    """Return an array cut in so many steps, each as the bits of a wide port."""
+    rows = np.ascontiguousarray(array).reshape(steps, -1)
+    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+
+
+def _shown(unit: Unit, batch: Batch) -> Arrays:
+    """Return for every sum what is shown of a wrong one: its last beat and what it started from."""
+    shown = {
+        name: np.ascontiguousarray(codes[:, -1]).view(lane_dtype(unit.ports[name])).ravel()
+        for name, codes in (("a", batch.a), ("b", batch.b))
+    }
+    return shown if _is_exact(unit) else shown | {"acc": batch.acc.ravel()}
+
+
+def _broken(unit: Unit, name: str, traffic: Traffic, last: list[int], sums: int) -> list[str]:
+    """Return in what the traffic was not as a stream of that latency must be."""
+    broken = [f"{name}: {text}" for text in traffic.broken]
+    if len(traffic.accepted) < len(last) or len(traffic.emitted) < sums:
+        return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
+    ends = np.array(traffic.accepted)[np.flatnonzero(last)]
+    delays = np.array(traffic.emitted) - ends
+    gap, stall = TRAFFIC[name]
+    if stall == 0 and not (delays == unit.latency).all():
+        broken.append(f"{name}: latency {delays.min()} to {delays.max()}, not {unit.latency}")
+    if delays.min() < unit.latency:
+        broken.append(f"{name}: a sum came out after {delays.min()} cycles")
+    cycles = traffic.accepted[-1] - traffic.accepted[0] + 1
+    if gap == stall == 0 and cycles != len(last):
+        broken.append(f"{name}: {cycles} cycles for {len(last)} beats")
+    return broken
+
+
+@cocotb.test()
+async def sums_as_golden(dut: object) -> None:
+    """Send vectors under every kind of traffic and compare each sum that comes out, in order."""
+    job = Job.load()
+    unit = UNITS[job.unit]
+    rng = np.random.default_rng(job.seed)
+    tally = Tally()
+    broken: list[str] = []
+    every = (1 << job.lanes) - 1
+    begin = time.perf_counter()
+    for name, (gap, stall) in TRAFFIC.items():
+        how = {"gap": gap, "stall": stall, "rng": rng, "every": every}
+        await reset(dut)
+        batches = _program(job, name, rng)
+        items = _items(unit, job.lanes, batches, rng)
+        sums = sum(items["last"])
+        if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+            await transact(dut, items, unit.outputs, sums - 9, **how)
+            await reset(dut)
+        traffic = await transact(dut, items, unit.outputs, sums, **how)
+        broken += _broken(unit, name, traffic, items["last"], sums)
+        _compare(tally, unit, job.lanes, batches, traffic)
+        tally.seconds = time.perf_counter() - begin
+        job.file("progress").write_text(str(tally.cases))
+    tally.save(job)
+    assert not broken, broken[0]
+
+
+def _compare(tally: Tally, unit: Unit, lanes: int, batches: list[Batch], traffic: Traffic) -> None:
+    """Compare the sums that came out with golden's."""
+    expected = concatenated(expect(unit, batch) for batch in batches)
+    shown = concatenated(_shown(unit, batch) for batch in batches)
+    got = {}
+    for name in unit.outputs:
+        dtype = lane_dtype(unit.ports[name])
+        size = lanes * dtype.itemsize
+        raw = b"".join(value.to_bytes(size, "little") for value in traffic.outputs[name])
+        got[name] = np.frombuffer(raw, dtype)
+        expected[name] = expected[name][: len(got[name])].astype(dtype, copy=False)
+    shown = {name: column[: len(got["sum"])] for name, column in shown.items()}
+    tally.compare(shown, {}, expected, got)
+
+
+def concatenated(parts: Iterable[Arrays]) -> Arrays:
+    """Return columns that are flat, and one after the other."""
+    parts = list(parts)
+    return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]}

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benches of sums feed: vectors of codes, directed at what may go wrong, then random.
+
+Imports `golden` and NumPy. Vectors of one length go in a batch, so that golden takes them at once:
+arrays of shape (vectors, beats, columns, lanes). The columns are the copies of the unit, all with
+vectors of their own; the lanes are the products of a beat.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from ..golden import format as f
+from ..golden.decode import VALUES
+from ..golden.encode import encode
+
+Codes = npt.NDArray[np.uint8]
+Pair = tuple[Codes, Codes]
+
+FINITE = np.flatnonzero(np.isfinite(VALUES)).astype(np.uint8)
+_POSITIVE = np.array([code for code in FINITE if VALUES[code] > 0], np.uint8)
+_SPECIALS = np.array(
+    [f.ZERO, f.NAN, f.INF, f.INF | f.SIGN_BIT, 0x08, 0x88, f.MAX, 0x01, 0x81], np.uint8
+)
+"""Zero, NaN, infinities, one and minus one, the largest value, the smallest of either sign."""
+_ONE = np.uint8(0x08)
+_SIGN = np.uint8(f.SIGN_BIT)
+
+
+def _products() -> dict[int, list[tuple[int, int]]]:
+    """Return pairs of positive codes by the exponent of their product's leading bit."""
+    pairs: dict[int, list[tuple[int, int]]] = {}
+    for a, b in product(_POSITIVE.tolist(), repeat=2):
+        exponent = int(np.frexp(VALUES[a] * VALUES[b])[1]) - 1
+        pairs.setdefault(exponent, []).append((a, b))
+    return dict(sorted(pairs.items()))
+
+
+PRODUCTS = _products()
+"""All pairs of positive codes, by the exponents -44 to 30 of their products."""
+
+
+def random_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> Codes:
+    """Draw codes: for each of the first axis all codes, finite ones, or codes near one."""
+    size = shape[1:]
+    draws = (
+        lambda: rng.integers(0, 256, size, np.uint8),
+        lambda: rng.choice(FINITE, size),
+        lambda: encode(rng.standard_normal(size, np.float32)),
+    )
+    return np.array([draws[kind]() for kind in rng.choice(3, shape[0], p=(0.2, 0.3, 0.5))])
+
+
+def exponent_pairs(rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield vectors of two products, for every two exponents, of equal and of opposite signs."""
+    exponents = list(PRODUCTS)
+    for negate in (0, f.SIGN_BIT):
+        rows = []
+        for high, low in product(exponents, repeat=2):
+            (a, b), (c, d) = (PRODUCTS[e][rng.integers(len(PRODUCTS[e]))] for e in (high, low))
+            rows.append(((a, c), (b, d | negate)))
+        both = np.array(rows, np.uint8)
+        yield both[:, 0], both[:, 1]
+
+
+def cancellations(rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield vectors whose products cancel: to nothing, and to the smallest product of all."""
+    for rest in (0, 1):
+        x, y = rng.choice(_POSITIVE, (2, 600))
+        tiny = np.full(600, rest, np.uint8)
+        yield (
+            np.stack([x, y, y | _SIGN, x | _SIGN, tiny], axis=1),
+            np.stack([y, y, y, y, tiny], axis=1),
+        )
+
+
+def alternations() -> Iterator[Pair]:
+    """Yield the largest and the smallest product in turn, of all signs; sums that cross zero."""
+    for first, second in product((0, f.SIGN_BIT), repeat=2):
+        a = np.tile(np.uint8([f.MAX | first, 1 | second]), 32)
+        yield a[None], np.tile(np.uint8([f.MAX, 1]), 32)[None]
+    crossing = np.tile(np.uint8([0x01, 0x81, 0x81, 0x01]), 16)
+    yield crossing[None], np.full((1, 64), 1, np.uint8)
+    yield (crossing ^ np.uint8(0x6F))[None], np.full((1, 64), f.MAX, np.uint8)
+
+
+def specials() -> Iterator[Pair]:
+    """Yield all pairs of products of special codes, one after the other, and a one after them."""
+    pairs = np.array(list(product(_SPECIALS, repeat=2)), np.uint8)
+    i, j = np.divmod(np.arange(len(pairs) ** 2), len(pairs))
+    one = np.full(i.size, _ONE)
+    yield (
+        np.stack([pairs[i, 0], pairs[j, 0], one], axis=1),
+        np.stack([pairs[i, 1], pairs[j, 1], one], axis=1),
+    )
+
+
+def rounding_patterns(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]:
+    """Return single products and FP32 words to add them to: every distance, ties and beside.
+
+    For distances of -40 to 40 between the exponents, with every significand that a product may
+    have: so its last bits fall on the guard bit and below, at every place.
+    """
+    ones = [code for code in _POSITIVE if 1 <= VALUES[code] < 2]
+    rows, words = [], []
+    fractions = (0, 0x7FFFFF, 0x555555, 0x2AAAAA)
+    for distance, (a, b), fraction, signs in product(
+        range(-40, 41), product(ones, repeat=2), fractions, range(4)
+    ):
+        exponent = f.FP32.bias + distance + int(VALUES[a] * VALUES[b] >= 2)
+        rows.append((a | (signs & 1) << 7, b))
+        words.append((signs >> 1) << 31 | exponent << 23 | fraction ^ int(rng.integers(4)))
+    both = np.array(rows, np.uint8)
+    return (both[:, :1], both[:, 1:]), np.array(words, np.uint32)
+
+
+def random_words(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.uint32]:
+    """Draw FP32 words to start from: any, near the products, subnormal, and special ones."""
+    near = rng.standard_normal(shape) * np.exp2(rng.integers(-60, 60, shape))
+    special = np.array(
+        [0, 0x80000000, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFF800001, 0x7F7FFFFF, 0x00800000],
+        np.uint32,
+    )
+    draws = np.array(
+        [
+            rng.integers(0, 1 << 32, shape, np.uint32),
+            near.astype(np.float32).view(np.uint32),
+            rng.integers(0, 1 << 23, shape, np.uint32) | rng.integers(0, 2, shape, np.uint32) << 31,
+            rng.choice(special, shape),
+        ]
+    )
+    return np.take_along_axis(draws, rng.choice(4, (1, *shape), p=(0.2, 0.6, 0.1, 0.1)), axis=0)[0]
