@@ -423,7 +423,7 @@ def _show_coverage(asked: "Plan", done: "dict[Range, Record]") -> None:
 
 def _show_sweep(asked: "Plan", done: "dict[Range, Record]") -> None:
     """Print the table of a sweep, and the first mismatch of every setting that has one."""
-    table = Table(asked.unit.name)
+    table = Table("setting", title=asked.unit.name)
     for column in ("words", "mismatches", "worker s", "in RTL", "words/s a worker", "workers"):
         table.add_column(column, justify="right")
     table.add_column("verdict")
