@@ -3,7 +3,7 @@
 
 Imports `hif8.files`, `golden` by way of `sim.bench_encoder`, `hdl.configs` and the rest of `sim`;
 dask.distributed only if a cluster is asked for. The Verilog is compiled into a library that a
-worker calls without a simulator around it: some hundred times the speed of a bench. The words are
+worker calls array by array, far faster than a bench, which Python takes step by step. The words are
 cut into ranges, each a task that any process on any machine can run; a record of each is a file, so
 that a sweep goes on where it was stopped.
 """
@@ -56,8 +56,8 @@ LANES = 16
 All the word's bits above the lowest four are the same in every lane, which the compiler knows.
 """
 
-_CHUNK = 1 << 16
-"""Words between two comparisons: they and their codes stay in the cache."""
+_CHUNK = 1 << 18
+"""Words between two comparisons: calls do not count, and the arrays stay in a large cache."""
 
 _LOSSES = 3
 """How often workers may be lost without anything done in between."""
