@@ -429,7 +429,7 @@ def as_accumulator(x: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     array, source = as_floats(x, name)
     if source != f.FP32 and not isinstance(x, int | float):
         raise TypeError(f"{name} must be float32, not {array.dtype.name!r}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is no error here
         return array.astype(np.float32) + np.float32(0)
 
 

@@ -126,8 +126,9 @@ def matmul(
         scale=finish.scale.shape,
     )
     if accumulator == "exact":
-        if np.any(start != 0):
-            raise ValueError(f"initial must be 0 for the exact accumulator, not {initial!r}")
+        wrong = start[start != 0]
+        if wrong.size:
+            raise ValueError(f"initial must be 0 for the exact accumulator, not {wrong[0]}")
         total = sum_matrix(left, right)
         return readout(total, scale=finish.scale, rounding=finish.mode, **finish.options)
     start, exponents = (np.broadcast_to(x, shape) for x in (start, finish.scale))

@@ -239,3 +239,39 @@ def product(a: int, b: int) -> Value:
             return math.nan
         return math.inf if (x > 0) == (y > 0) else -math.inf
     return x * y
+
+
+def exact_sum(a: list[int], b: list[int]) -> tuple[Fraction, Value]:
+    """Return the sum of the finite products of codes, and the sum of all products.
+
+    Infinities of both signs give NaN, as a NaN product does.
+    """
+    products = [product(x, y) for x, y in zip(a, b, strict=True)]
+    finite = sum((p for p in products if isinstance(p, Fraction)), Fraction(0))
+    special = [p for p in products if not isinstance(p, Fraction)]
+    return finite, sum(special) if special else finite
+
+
+def nearest_float32(x: Value) -> int:
+    """Return the binary32 word nearest to a value; of two, the one that ends in 0.
+
+    NaN gives the positive quiet NaN, zero +0; what rounds to zero keeps its sign.
+    """
+    if math.isnan(x) or math.isinf(x) or x == 0:
+        return ieee_word(x, "float32")
+    size = abs(x)
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    if Fraction(2) ** exponent > size:
+        exponent -= 1
+    exponent = max(exponent, -126)  # subnormals have the last place of the smallest normals
+    # A carry out of the significand is one more in the exponent field, as it should be.
+    word = round(size / Fraction(2) ** (exponent - 23)) + (exponent + 126) * 2**23
+    return (x < 0) * 2**31 + min(word, 0xFF * 2**23)
+
+
+def accumulate(acc: int, a: list[int], b: list[int]) -> int:
+    """Return the binary32 word of an accumulator, a word too, after one beat of products."""
+    start, total = ieee_value(acc, "float32"), exact_sum(a, b)[1]
+    if isinstance(start, Fraction) != isinstance(total, Fraction):
+        return nearest_float32(total if isinstance(start, Fraction) else start)
+    return nearest_float32(start + total)
