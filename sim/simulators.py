@@ -41,8 +41,9 @@ class Simulator:
         Flags of a build that records waveforms.
     waveform : str
         The file it then writes.
-    lanes : int
-        Copies of a unit side by side that simulate fastest, build time considered.
+    lanes, stream_lanes : int
+        Copies of a unit side by side that simulate fastest, build time considered: of a
+        combinational one, and of one with registers that computes one product a cycle.
     random_cases : int
         How many random cases a bench should add, so that a run takes seconds.
     """
@@ -55,6 +56,7 @@ class Simulator:
     wave_args: tuple[str, ...]
     waveform: str
     lanes: int
+    stream_lanes: int
     random_cases: int
 
 
@@ -133,6 +135,7 @@ SIMULATORS = {
             wave_args=("--trace-structs",),
             waveform="dump.vcd",
             lanes=128,
+            stream_lanes=16,
             random_cases=1 << 18,
         ),
         Simulator(
@@ -144,6 +147,7 @@ SIMULATORS = {
             wave_args=(),
             waveform="*.fst",
             lanes=8,
+            stream_lanes=8,
             random_cases=1 << 14,
         ),
     )

@@ -98,7 +98,8 @@ def top(unit: Unit) -> str:
 
 def lane_count(unit: Unit, name: str) -> int:
     """Return how many lanes a unit is simulated in: the fewer, the more it computes itself."""
-    return max(1, simulator(name).lanes // unit.products)
+    chosen = simulator(name)
+    return max(1, chosen.stream_lanes // unit.products) if unit.streams else chosen.lanes
 
 
 @cache
