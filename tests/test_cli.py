@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `hif8`: what it answers, and that bad input ends in one line and a status."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,16 @@ def test_a_tensor_of_ones_own_is_verified(hif8, here, builds, dtype):
     assert "1,200" in out  # 300 values under four settings
     assert "bit-exact" in out
     assert ("converted to float32" in out) == (dtype is np.float64)
+
+
+def test_verify_says_in_a_line_how_many_bins_of_coverage_were_hit(hif8, builds):
+    need("icarus")
+    arguments = ("verify", "decoder", "encoder_fp32_ta", "--sim", "icarus", "--random", 0)
+    status, out, _ = hif8(*arguments, "--build", builds.parent)
+    [line] = [line for line in out.splitlines() if "coverage" in line]
+    hit, bins = re.fullmatch(r"coverage: ([0-9,]+) of ([0-9,]+) bins", line).groups()
+    assert (status, hit) == (0, bins)
+    assert int(bins.replace(",", "")) > 1000
 
 
 def make_files() -> None:
