@@ -85,6 +85,27 @@ def _directed(unit: Unit, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([*(leading | fill for fill in fills), mirrored, mirrored | sign])
 
 
+def corners(unit: Unit, rng: np.random.Generator) -> list[Arrays]:
+    """Return groups of words that a few words drawn from all would miss, each of either sign.
+
+    The values and boundaries with their neighbours; zero, infinity, subnormals and NaNs with one
+    bit of fraction; the range of HiF8, and the binades at its ends; F near T.
+    """
+    source: FloatFormat = unit.parameters["source"]
+    bits = 1 << np.arange(source.fraction_width, dtype=source.word)
+    ends = np.array([0, source.inf_bits], source.word)
+    groups = [_boundaries(source), np.concatenate([ends, bits, source.inf_bits | bits])]
+    lowest, highest = MIN_EXPONENT - 1, MAX_EXPONENT
+    for low, high in ((lowest - 1, highest), (lowest, lowest), (highest, highest)):
+        with np.errstate(over="ignore"):  # to FP16's infinity
+            limits = np.exp2([low, high + 1]).astype(source.dtype).view(source.word)
+        groups.append(rng.integers(*limits, 1 << 10, source.word))
+    if "hybrid" in unit.options and source.width > _EXHAUSTED:
+        groups.append(_ties_of_hybrid(source, rng))
+    sign = source.word.type(1 << source.width - 1)
+    return [{"x": np.concatenate([words, words | sign])} for words in groups]
+
+
 def count(job: Job) -> int:
     """Return how many cases the bench must run for each setting of the options.
 

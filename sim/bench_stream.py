@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of the streamed units: nothing lost, repeated or reordered, latency and rate as stated.
+"""Bench of the streamed units: nothing lost, repeated or reordered, latency, rate, room as stated.
 
 Imports `sim.bench`, `sim.streams` and the bench of the unit inside, whose cases and whose golden
 function it takes. Every item has its own setting of the run-time options.
@@ -33,13 +33,20 @@ def count(job: Job) -> int:
 
 
 def _items(job: Job, core: Unit, rng: np.random.Generator) -> Arrays:
-    """Draw items from the first cases of the core's bench, with random options."""
+    """Draw items from the first cases of the core's bench and its corners, with random options."""
     inner = importlib.import_module(f"{__package__}.bench_{core.bench}")
-    columns = next(iter(inner.cases(job.for_unit(core.name))))
-    size = len(next(iter(columns.values())))
-    chosen = rng.integers(0, size, ITEMS)
-    items = {name: column[chosen] for name, column in columns.items()}
+    groups = [next(iter(inner.cases(job.for_unit(core.name))))]
+    groups += inner.corners(core, rng) if hasattr(inner, "corners") else []
+    drawn = [_drawn(group, rng) for group in groups]
+    which = rng.integers(0, len(groups), ITEMS)
+    items = {name: np.choose(which, [group[name] for group in drawn]) for name in groups[0]}
     return items | {name: rng.integers(0, 2, ITEMS) for name in core.options}
+
+
+def _drawn(columns: Arrays, rng: np.random.Generator) -> Arrays:
+    """Draw as many cases as there are items."""
+    chosen = rng.integers(0, len(next(iter(columns.values()))), ITEMS)
+    return {name: column[chosen] for name, column in columns.items()}
 
 
 def _expect(core: Unit, items: Arrays) -> Arrays:

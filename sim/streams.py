@@ -36,7 +36,7 @@ class Traffic:
     broken: list[str] = field(default_factory=list)
 
 
-async def reset(dut: object, cycles: int = 2) -> None:
+async def reset(dut: object, cycles: int = 1) -> None:
     """Hold the reset for some cycles."""
     dut.i_valid.value = 0
     dut.o_ready.value = 0
@@ -79,7 +79,7 @@ async def exchange(
     """
     columns = {name: values.tolist() for name, values in inputs.items()}
     results = len(next(iter(columns.values()))) - leave
-    return await transact(dut, columns, unit.core.outputs, results, **how)
+    return await transact(dut, columns, unit.core.outputs, results, room=unit.latency, **how)
 
 
 async def transact(
@@ -92,6 +92,7 @@ async def transact(
     stall: float,
     rng: np.random.Generator,
     every: int = 1,
+    room: int | None = None,
 ) -> Traffic:
     """Send items into a stream until so many have come out of another.
 
@@ -111,6 +112,9 @@ async def transact(
         Decides when.
     every : int
         What a handshake of lanes in step reads as when it is set: a one for each.
+    room : int, optional
+        How many items the unit holds, each of which comes out: it must be ready exactly while there
+        is room.
 
     Returns
     -------
@@ -138,6 +142,9 @@ async def transact(
         o_ready.value = taking
         await HALF_PERIOD
         accepted, valid = (_agreed(port, every, traffic, cycle) for port in (i_ready, o_valid))
+        inside = len(traffic.accepted) - len(traffic.emitted)
+        if room is not None and accepted != (inside < room or taking):
+            traffic.broken.append(f"cycle {cycle}: i_ready is {accepted:d} with {inside} inside")
         if offered and accepted:
             traffic.accepted.append(cycle)
             sent, offered = sent + 1, False

@@ -148,6 +148,11 @@ STREAM_FAULTS = {
         ["i_ready"],
         {"i_valid": "i_valid & odd"},
     ),
+    "a free register left empty while the receiver waits": (
+        "assign i_ready = inner_i_ready & o_ready;",
+        ["i_ready"],
+        {"i_valid": "i_valid & o_ready"},
+    ),
     "one register more than stated": (
         "reg full = 0; reg [{top}:0] held; wire moves = ~full | o_ready;\n"
         "always @(posedge clk) if (rst) full <= 0; else if (moves) full <= inner_o_valid;\n"
