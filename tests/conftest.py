@@ -1,12 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of several rooms need: where builds are kept, and whether Icarus is there."""
+"""What tests of several rooms need: where builds are kept, whether Icarus is there, a summary.
 
+Tests run in several processes, as `make test` does it, or in one.
+"""
+
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+COSTLY = ("exported", "built", "folder", "products")
+"""Fixtures that take seconds: the tests that share one run in one process."""
+
+
+def pytest_configure(config) -> None:
+    """Let the prover compile itself, once a machine, before several processes would."""
+    from hif8.sim import proofs
+
+    if not hasattr(config, "workerinput"):
+        with contextlib.suppress(proofs.ProofError):  # the tests that need it will say so
+            proofs.tool()
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        for name in set(COSTLY) & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

