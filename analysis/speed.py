@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time of golden's encode and decode per element, against its peers and a plain copy.
+"""Time of golden's functions per element, against their peers and a plain copy.
 
 Imports golden, NumPy, ml_dtypes and rich; en_dtypes, gfloat and numba inside `measure`, if
 installed. The figure to compare with peers is that of golden in NumPy.
@@ -9,6 +9,7 @@ import importlib
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import ml_dtypes
@@ -18,9 +19,13 @@ from rich.table import Table
 from ..golden import kernels
 from ..golden.decode import decode
 from ..golden.encode import encode
+from ..golden.matmul import matmul
 
 GFLOAT_ELEMENTS = 100_000
 """As many as gfloat is given at most: it is a reference by design, and takes its time."""
+
+MATRIX = 512
+"""Rows and columns of the matrices that are multiplied; the elements are those of the result."""
 
 NOT_INSTALLED = "not installed"
 SEED = 2409_16626
@@ -58,6 +63,8 @@ class _Candidate(NamedTuple):
     run: Callable[[], np.ndarray] | None
     traced: bool = False
     note: str = ""
+    peer: str = ""
+    """The operation whose time the note compares this one's with."""
 
 
 def _golden(x: np.ndarray, way: str, loops: kernels.Loops | None) -> list[_Candidate]:
@@ -125,6 +132,27 @@ def _gfloat(x: np.ndarray) -> list[_Candidate]:
     ]
 
 
+def _matmul(rng: np.random.Generator) -> list[_Candidate]:
+    """Return the matrix products of codes, and NumPy's of as many float32."""
+    a, b = rng.standard_normal((2, MATRIX, MATRIX), np.float32)
+    codes = encode(a), encode(b)
+    name, elements = "NumPy matmul float32", MATRIX**2
+    ways = {
+        "exact": {},
+        "fp32": {"accumulator": "fp32"},
+        "fused, 8 lanes": {"accumulator": "fused", "lanes": 8},
+    }
+    return [
+        _Candidate(name, elements, lambda: a @ b, note=" x ".join([str(MATRIX)] * 3)),
+        *(
+            _Candidate(
+                f"hif8 matmul {way}", elements, partial(matmul, *codes, **options), peer=name
+            )
+            for way, options in ways.items()
+        ),
+    ]
+
+
 def _time(run: Callable[[], np.ndarray]) -> int:
     """Return the nanoseconds that one call takes, its output's allocation included."""
     start = time.perf_counter_ns()
@@ -145,9 +173,9 @@ def _extra_bytes(run: Callable[[], np.ndarray]) -> int:
 
 
 def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
-    """Time encode and decode, their peers and a plain copy on one array, in one run.
+    """Time encode and decode, their peers and a plain copy on one array, and matrix products.
 
-    The array is FP32, of a standard normal distribution. The operations take turns, so that what
+    The numbers are FP32, of a standard normal distribution. The operations take turns, so that what
     else the machine does meanwhile falls on all of them; the best turn of each counts. A turn that
     does not count goes before, for what is loaded, compiled or computed only once.
 
@@ -161,8 +189,8 @@ def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
     Returns
     -------
     list of Row
-        The copy first, then hif8 in NumPy and compiled, then the peers. A library that is not
-        installed has rows too, which say so.
+        The copy first, then hif8 in NumPy and compiled, then the peers, then the matrix products. A
+        library that is not installed has rows too, which say so.
 
     Raises
     ------
@@ -173,7 +201,8 @@ def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
         raise ValueError(f"elements must be positive, not {elements!r}")
     if repeats < 1:
         raise ValueError(f"repeats must be positive, not {repeats!r}")
-    x = np.random.default_rng(SEED).standard_normal(elements, np.float32)
+    rng = np.random.default_rng(SEED)
+    x = rng.standard_normal(elements, np.float32)
     candidates = [
         _Candidate("copy", elements, x.copy, note="float32 to float32"),
         *_golden(x, "NumPy", kernels.NUMPY),
@@ -182,20 +211,22 @@ def measure(elements: int = 10_000_000, repeats: int = 5) -> list[Row]:
         *_casts("ml_dtypes float8_e4m3fn", x, ml_dtypes.float8_e4m3fn, ""),
         *_casts("ml_dtypes float8_e5m2", x, ml_dtypes.float8_e5m2, ""),
         *_gfloat(x),
+        *_matmul(rng),
     ]
     runs = {c.operation: c.run for c in candidates if c.run is not None}
     for run in runs.values():
         run()
     turns = [{operation: _time(run) for operation, run in runs.items()} for _ in range(repeats)]
+    best = {operation: min(turn[operation] for turn in turns) for operation in runs}
     return [
         Row(c.operation, 0, None, note=NOT_INSTALLED)
         if c.run is None
         else Row(
             operation=c.operation,
             elements=c.elements,
-            ns_per_element=min(turn[c.operation] for turn in turns) / c.elements,
+            ns_per_element=best[c.operation] / c.elements,
             extra_bytes=_extra_bytes(c.run) if c.traced else None,
-            note=c.note,
+            note=f"{best[c.operation] / best[c.peer]:.1f} x {c.peer}" if c.peer else c.note,
         )
         for c in candidates
     ]

@@ -312,16 +312,16 @@ def _round_to_odd(total: ExactSum) -> npt.NDArray[np.float64]:
 
     Its 53 bits suffice to round again: FP32 has 24, and TA needs the 16 leading bits of an FP64.
     """
-    # Three digits of 48 bits, the highest with the sign, and upper + middle = h + t. If t is 0, the
-    # last addition alone rounds. If not, t is a multiple of 2^48, so half an ulp of h is too, and
-    # t + lower at most an ulp. Rounded to odd that stays on its side of 0, of the ulp and of its
-    # half, and nothing else decides between the odd and the even neighbours of h.
+    # Three digits of 48 bits, the highest with the sign, and upper + middle = h + t. If t is 0,
+    # only the last addition rounds. If not, t is a multiple of 2^48, more than lower, and at most
+    # half the way from h to its neighbour on that side. So t + lower, rounded to nearest or not,
+    # ends between the two; and wherever that is, the odd one of them is the answer.
     low = total.low.view(np.int64)
     upper = (total.high >> 32) * 2.0 ** (UNIT_EXPONENT + 96)
     middle = (low >> 48 & 0xFFFF | total.high << 16 & _DIGIT_MASK) * 2.0 ** (UNIT_EXPONENT + 48)
     lower = (low & _DIGIT_MASK) * 2.0**UNIT_EXPONENT
     h, t = _two_sum(upper, middle)
-    return _add_odd(h, _add_odd(t, lower)) + total.special
+    return _add_odd(h, t + lower) + total.special
 
 
 def _add_rounded(acc: npt.NDArray[np.float32], total: ExactSum) -> npt.NDArray[np.float32]:

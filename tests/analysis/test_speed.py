@@ -28,6 +28,10 @@ OPERATIONS = [
     "ml_dtypes float8_e5m2 back",
     "gfloat ocp_e4m3 encode",
     "gfloat ocp_e4m3 decode",
+    "NumPy matmul float32",
+    "hif8 matmul exact",
+    "hif8 matmul fp32",
+    "hif8 matmul fused, 8 lanes",
 ]
 
 
@@ -47,14 +51,23 @@ def test_measure_has_a_row_for_every_operation(rows: list[speed.Row]) -> None:
 
 
 def test_measure_times_every_operation_on_every_element(rows: list[speed.Row]) -> None:
-    assert [row.elements for row in rows] == [10_000] * 15
+    assert [row.elements for row in rows] == [10_000] * 15 + [512**2] * 4
     assert all(row.ns_per_element > 0 for row in rows)
 
 
 def test_measure_has_the_extra_memory_of_hif8_alone(rows: list[speed.Row]) -> None:
     measured = [row.operation for row in rows if row.extra_bytes is not None]
-    assert measured == [operation for operation in OPERATIONS if operation.startswith("hif8 ")]
+    assert measured == OPERATIONS[1:7]
     assert all(0 <= row.extra_bytes < 10_000_000 for row in rows if row.operation in measured)
+
+
+def test_matmul_is_compared_with_float32(rows: list[speed.Row]) -> None:
+    numpy, *others = (row for row in rows if "matmul" in row.operation)
+    assert numpy.note == "512 x 512 x 512"
+    for row in others:
+        ratio = row.ns_per_element / numpy.ns_per_element
+        assert row.note == f"{ratio:.1f} x NumPy matmul float32"
+    assert len(others) == 3
 
 
 def test_gfloat_is_given_fewer_elements_and_its_rows_say_so(
@@ -89,13 +102,13 @@ def test_without_numba_the_compiled_rows_say_so(monkeypatch: pytest.MonkeyPatch)
 
 def test_table_has_a_line_for_every_row_and_units_in_its_heads(rows: list[speed.Row]) -> None:
     table = speed.table(rows)
-    assert table.row_count == 15
+    assert table.row_count == 19
     heads = [str(column.header) for column in table.columns]
     assert heads == ["operation", "elements", "ns/element", "extra KB", "note"]
     lines = printed(rows)
     for row in rows:
         line = next(line for line in lines if row.operation in line)
-        assert "10,000" in line
+        assert f"{row.elements:,}" in line
         assert f"{row.ns_per_element:.2f}" in line
 
 

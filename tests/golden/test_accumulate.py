@@ -117,6 +117,15 @@ def test_exact_sum_across_blocks(terms: int) -> None:
     assert not total.nan.any()
 
 
+def test_exact_sum_keeps_one_beside_the_largest_sums_of_slices() -> None:
+    """More than 2^14 of these at once would pass 2^53, and lose the last product."""
+    terms = 2**18
+    for value in (Fraction(7, 2**6), Fraction(15, 2**6), Fraction(2) ** 15):
+        a = np.full(terms + 1, paper.encode(value), np.uint8)
+        a[-1] = SMALLEST
+        assert hif8.exact_sum(a, a).integers == value**2 * terms / UNIT + 1
+
+
 def test_exact_sum_of_a_million_largest_products_does_not_overflow() -> None:
     terms = 2**20
     a = np.full((2, terms), LARGEST, np.uint8)
