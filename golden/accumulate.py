@@ -80,6 +80,8 @@ class ExactSum(NamedTuple):
     @property
     def special(self) -> npt.NDArray[np.float32]:
         """What to add to a finite number for the flags to show: NaN, an infinity or 0."""
+        if not any(flag.any() for flag in self[2:]):
+            return np.zeros(np.shape(self.high), np.float32)
         sign = self.plus_inf.astype(np.float32) - self.minus_inf
         special = np.where(sign == 0, np.float32(0), np.copysign(np.float32(np.inf), sign))
         return np.where(self.nan, np.float32(np.nan), special)
@@ -411,7 +413,8 @@ class Finish(NamedTuple):
 
 def canonical(values: np.ndarray) -> np.ndarray:
     """Return values with the positive quiet NaN, without payload, for every NaN."""
-    return np.where(np.isnan(values), values.dtype.type(np.nan), values)[()]
+    nan = np.isnan(values)
+    return np.where(nan, values.dtype.type(np.nan), values) if nan.any() else values
 
 
 def as_accumulator(x: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
