@@ -261,11 +261,10 @@ class Fp32:
         exponent = (cut["exponent"] + 1 - zeros)[:8] & something.replicate(8)
         magnitude = Signal(31, name="rounded")
         m.d.comb += magnitude.eq(Cat(fraction, exponent) + (guard & (fraction[0] | rest)))
-        infinite = cut["plus_inf"] | cut["minus_inf"]
         word = Signal(32, name="next_sum")
         with m.If(cut["nan"]):
             m.d.comb += word.eq(f.FP32.nan_bits)
-        with m.Elif(infinite):
+        with m.Elif(cut["plus_inf"] | cut["minus_inf"]):
             m.d.comb += word.eq(Cat(Const(f.FP32.inf_bits, 31), cut["minus_inf"]))
         with m.Else():
             m.d.comb += word.eq(Cat(magnitude, cut["sign"] & something))

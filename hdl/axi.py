@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Port, signature
-from .unit import CLOCKED, Combinational, Stage, Streamed, StreamUnit, Values, lend
+from .unit import CLOCKED, Combinational, Stage, StreamUnit, Values, lend, made
 
 _FRAMED = "frame_last"
 
@@ -84,7 +84,7 @@ class AxiStream(wiring.Component):
     unit : callable
         The class of a `StreamUnit`, or of a combinational unit to be `Streamed`.
     latency : int, optional
-        As for `Streamed`, if the unit is combinational.
+        As for `Streamed` or for the unit.
     options : iterable of str
         Inputs of the unit that become ports; those fixed at zero are left out of both.
     fixed : iterable of str
@@ -109,17 +109,14 @@ class AxiStream(wiring.Component):
         fixed: Iterable[str] = (),
         **parameters: object,
     ) -> None:
-        made = unit(**parameters)
-        if latency is not None:
-            made = Streamed(unit=Framed(made), latency=latency)
-        self.unit = made
-        self.latency = made.latency
+        self.unit = made(unit, latency, parameters, within=Framed)
+        self.latency = self.unit.latency
         self.options = tuple(options)
         apart = {*self.options, *fixed, "first", "last"}
-        self._in = {name: port for name, port in made.inputs.items() if name not in apart}
+        self._in = {name: port for name, port in self.unit.inputs.items() if name not in apart}
         marks = {"last_row", _FRAMED}
-        self._out = {name: port for name, port in made.outputs.items() if name not in marks}
-        self._mark = next((name for name in made.outputs if name in marks), None)
+        self._out = {name: port for name, port in self.unit.outputs.items() if name not in marks}
+        self._mark = next((name for name in self.unit.outputs if name in marks), None)
         ends = {None: "1: every beat is a packet", "last_row": "1: the last row of a tile"}
         self.ports = {
             **CLOCKED,
@@ -127,7 +124,7 @@ class AxiStream(wiring.Component):
             "s_axis_tvalid": Port(In(1), "1: s_axis_tdata is valid"),
             "s_axis_tready": Port(Out(1), "1: it is accepted at this clock edge if valid"),
             "s_axis_tlast": Port(In(1), "1: the last beat of a packet"),
-            **{name: made.inputs[name] for name in self.options},
+            **{name: self.unit.inputs[name] for name in self.options},
             "m_axis_tdata": Port(Out(sum(_bytes(self._out).values())), _layout(self._out)),
             "m_axis_tvalid": Port(Out(1), "1: m_axis_tdata is valid"),
             "m_axis_tready": Port(In(1), "1: it is taken at this clock edge if valid"),

@@ -15,7 +15,7 @@ from .accumulator import choose
 from .decoder import HIF8
 from .layouts import Operand, Port
 from .multiplier import multiply
-from .unit import Pipeline, Stage, StreamUnit, Values, held
+from .unit import Pipeline, Stage, StreamUnit, Values, held, named
 
 MARKERS = {
     "first": Port(In(1), "1: the first beat of a vector, which begins a sum"),
@@ -123,7 +123,9 @@ class SumOfProducts(StreamUnit):
             for k in range(self.interleave)
         ]
         started, before = self.sum.start(beat), _pick(sums, beat["turn"])
-        state = {name: Mux(beat["first"], started[name], before[name]) for name in before}
+        state = named(
+            m, {name: Mux(beat["first"], started[name], before[name]) for name in before}, "before"
+        )
         without = self.sum.adder_stages - (self.interleave - 1)
         stage = cut(k >= without for k in range(self.sum.adder_stages))
         added = self.sum.add(m, state, addend, stage)

@@ -16,7 +16,7 @@ from .layouts import UNPACKED, Operand, Port
 from .mac import MARKERS, Fields
 from .multiplier import multiply
 from .readout import Readout
-from .unit import Pipeline, StreamUnit, Values, held, lend
+from .unit import Pipeline, StreamUnit, Values, held, lend, named
 
 SIZES = range(1, 65)
 
@@ -172,7 +172,11 @@ class MatrixEngine(StreamUnit):
         addend = self.sum.addend(m, [product], _uncut)
         state = self._registers(f"cell_{r}_{c}")
         zero = self.sum.start(dict.fromkeys(self.sum.initial, 0))
-        before = {name: Mux(first, zero[name], value) for name, value in state.items()}
+        before = named(
+            m,
+            {name: Mux(first, zero[name], value) for name, value in state.items()},
+            f"before_{r}_{c}",
+        )
         added = self.sum.add(m, before, addend, _uncut)
         with m.If(taken):
             m.d.sync += [value.eq(added[name]) for name, value in state.items()]

@@ -161,6 +161,16 @@ class Pipeline:
         self._m.d.comb += [o.payload[name].eq(value) for name, value in values.items()]
 
 
+def named(m: Module, values: Values, suffix: str) -> Values:
+    """Return signals of values: what is used more than once is then built but once."""
+    signals = {
+        name: Signal(Shape.cast(value.shape()), name=f"{name}_{suffix}")
+        for name, value in values.items()
+    }
+    m.d.comb += [signals[name].eq(value) for name, value in values.items()]
+    return signals
+
+
 def held(m: Module, moves: Value, values: Values, stage: int) -> Values:
     """Return registers of values, taken where a stage moves; they are named after its number."""
     registers = {
@@ -262,6 +272,30 @@ def lend(component: wiring.Component) -> None:
     Fragment.get(component, None)
 
 
+def made(
+    unit: Callable[..., Combinational | StreamUnit],
+    latency: int | None,
+    parameters: dict[str, object],
+    within: Callable[[Combinational], Combinational] = lambda core: core,
+) -> StreamUnit:
+    """Return a unit between streams, made of its class; a combinational one is `Streamed`.
+
+    Parameters
+    ----------
+    unit : callable
+        The class.
+    latency : int, optional
+        As for `Streamed`, or as the unit takes it.
+    parameters : dict
+        Other keyword arguments of the unit.
+    within : callable
+        Puts a combinational unit into another.
+    """
+    if isinstance(unit, type) and issubclass(unit, Combinational):
+        return Streamed(unit=within(unit(**parameters)), latency=latency or 0)
+    return unit(**parameters) if latency is None else unit(latency=latency, **parameters)
+
+
 class StreamPorts(wiring.Component):
     """A unit between two streams with a port for every field, as Verilog users want it.
 
@@ -272,9 +306,9 @@ class StreamPorts(wiring.Component):
     unit : callable
         The class of a `StreamUnit`, or of a combinational unit to be `Streamed`.
     latency : int, optional
-        As for `Streamed`, if the unit is combinational.
+        As for `Streamed` or for the unit.
     **parameters
-        Keyword arguments of the unit.
+        Other keyword arguments of the unit.
 
     Members
     -------
@@ -291,8 +325,7 @@ class StreamPorts(wiring.Component):
         latency: int | None = None,
         **parameters: object,
     ) -> None:
-        made = unit(**parameters)
-        self.unit = made if latency is None else Streamed(unit=made, latency=latency)
+        self.unit = made(unit, latency, parameters)
         self.latency = self.unit.latency
         self.ports = {
             **CLOCKED,
