@@ -132,13 +132,13 @@ def count(job: Job) -> int:
     """Return how many sums the bench must compare.
 
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
-    alternations, 81 x 81 pairs of special products, for FP32 81 distances x 64 significands x
-    16; each kind padded to all columns. Then the random ones, as `_program` draws them.
+    alternations, 81 x 81 pairs of special products, for FP32 81 distances x 36 significands x
+    8; each kind padded to all columns. Then the random ones, as `_program` draws them.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
     if not _is_exact(UNITS[job.unit]):
-        kinds.append(81 * 64 * 16)
+        kinds.append(81 * 36 * 8)
     vectors = sum(-(-kind // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)
     return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))

@@ -7,7 +7,7 @@ vectors of their own; the lanes are the products of a beat.
 """
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 import numpy.typing as npt
@@ -105,9 +105,9 @@ def rounding_patterns(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.ui
     """
     ones = [code for code in _POSITIVE if 1 <= VALUES[code] < 2]
     rows, words = [], []
-    fractions = (0, 0x7FFFFF, 0x555555, 0x2AAAAA)
+    pairs = list(combinations_with_replacement(ones, 2))
     for distance, (a, b), fraction, signs in product(
-        range(-40, 41), product(ones, repeat=2), fractions, range(4)
+        range(-40, 41), pairs, (0, 0x7FFFFF), range(4)
     ):
         exponent = f.FP32.bias + distance + int(VALUES[a] * VALUES[b] >= 2)
         rows.append((a | (signs & 1) << 7, b))
