@@ -235,11 +235,12 @@ async def sums_as_golden(dut: object) -> None:
     every = (1 << job.lanes) - 1
     begin = time.perf_counter()
     for name, (gap, stall) in TRAFFIC.items():
-        how = {"gap": gap, "stall": stall, "rng": rng, "every": every}
         await reset(dut)
         batches = _program(job, name, rng)
         items = _items(unit, job.lanes, batches, rng)
         sums = sum(items["last"])
+        how = {"gap": gap, "stall": stall, "rng": rng, "every": every}
+        how |= {"latency": unit.latency, "emits": items["last"]}
         if "reset" in name:  # what is inside then must not come out, nor stay in a sum
             await transact(dut, items, unit.outputs, sums - 9, **how)
             await reset(dut)

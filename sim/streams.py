@@ -36,6 +36,46 @@ class Traffic:
     broken: list[str] = field(default_factory=list)
 
 
+class Stages:
+    """What a pipeline's handshakes must be: a stage moves on if the next is empty or moves itself.
+
+    Parameters
+    ----------
+    count : int
+        How many register stages there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._emits: list[bool | None] = [None] * count
+
+    def check(self, ready: bool, valid: bool, taking: int, traffic: Traffic, cycle: int) -> None:
+        """Note where a handshake is not what it must be, before the clock rises."""
+        free = bool(taking) or None in self._emits
+        full = bool(self._emits) and self._emits[-1] is not None
+        if ready != free:
+            traffic.broken.append(f"cycle {cycle}: i_ready is {ready:d}, not {free:d}")
+        if self._emits and valid != full:
+            traffic.broken.append(f"cycle {cycle}: o_valid is {valid:d}, not {full:d}")
+
+    def step(self, item: bool | None, taking: int) -> None:
+        """Move on at a clock edge.
+
+        Parameters
+        ----------
+        item : bool or None
+            Whether the accepted item comes out again; None if none is accepted.
+        taking : int
+            Whether the receiver is ready.
+        """
+        moves = bool(taking)
+        for stage in reversed(range(len(self._emits))):
+            moves |= self._emits[stage] is None
+            if moves:
+                incoming = self._emits[stage - 1] if stage else item
+                last = stage == len(self._emits) - 1
+                self._emits[stage] = None if last and not incoming else incoming
+
+
 async def reset(dut: object, cycles: int = 1) -> None:
     """Hold the reset for some cycles."""
     dut.i_valid.value = 0
@@ -79,7 +119,7 @@ async def exchange(
     """
     columns = {name: values.tolist() for name, values in inputs.items()}
     results = len(next(iter(columns.values()))) - leave
-    return await transact(dut, columns, unit.core.outputs, results, room=unit.latency, **how)
+    return await transact(dut, columns, unit.core.outputs, results, latency=unit.latency, **how)
 
 
 async def transact(
@@ -92,7 +132,8 @@ async def transact(
     stall: float,
     rng: np.random.Generator,
     every: int = 1,
-    room: int | None = None,
+    latency: int | None = None,
+    emits: list[int] | None = None,
 ) -> Traffic:
     """Send items into a stream until so many have come out of another.
 
@@ -112,9 +153,11 @@ async def transact(
         Decides when.
     every : int
         What a handshake of lanes in step reads as when it is set: a one for each.
-    room : int, optional
-        How many items the unit holds, each of which comes out: it must be ready exactly while there
-        is room.
+    latency : int, optional
+        How many register stages the unit has: both handshakes must then be, in every cycle, what
+        they are in stages that move on as soon as they can (`Stages`).
+    emits : list of int, optional
+        Whether each item comes out again, by default all.
 
     Returns
     -------
@@ -129,6 +172,7 @@ async def transact(
     reads = [getattr(dut, name) for name in outputs]
     clk, i_valid, i_ready = dut.clk, dut.i_valid, dut.i_ready
     o_valid, o_ready = dut.o_valid, dut.o_ready
+    stages = None if latency is None else Stages(latency)
     sent, offered, cycle = 0, False, 0
     waiting: tuple[int, ...] | None = None
     while len(traffic.emitted) < results and cycle < patience:
@@ -142,9 +186,9 @@ async def transact(
         o_ready.value = taking
         await HALF_PERIOD
         accepted, valid = (_agreed(port, every, traffic, cycle) for port in (i_ready, o_valid))
-        inside = len(traffic.accepted) - len(traffic.emitted)
-        if room is not None and accepted != (inside < room or taking):
-            traffic.broken.append(f"cycle {cycle}: i_ready is {accepted:d} with {inside} inside")
+        if stages:
+            stages.check(accepted, valid, taking, traffic, cycle)
+            stages.step((not emits or emits[sent]) if offered and accepted else None, taking)
         if offered and accepted:
             traffic.accepted.append(cycle)
             sent, offered = sent + 1, False
