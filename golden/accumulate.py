@@ -38,7 +38,7 @@ _SLICE_MASK = (1 << _SLICE) - 1
 _DIGIT_MASK = (1 << 48) - 1
 _BLOCK_TERMS = 1 << 14
 TILE = 1 << 15
-"""Elements of a result that are handled at a time."""
+"""Elements of a result that are handled at a time, so that temporaries stay in the cache."""
 _BLOCK_CODES = 1 << 22
 """Codes that are sliced at a time, so that the slices stay small beside a large operand."""
 
@@ -219,9 +219,9 @@ def sum_matrix(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> ExactSum:
         right_slices, right_special = _slices(right), _has_special(right)
         for row in row_tiles(shape):
             left = a[..., row, k : k + block]
-            digits = _digits(_slices(left), right_slices)
-            upper[..., row, :] += digits[0]
-            lower[..., row, :] += digits[1]
+            top, digits = _digits(_slices(left), right_slices)
+            upper[..., row, :] += top
+            lower[..., row, :] += digits
             if right_special or _has_special(left):
                 for flag, found in zip((nan, plus, minus), _flags(left, right), strict=True):
                     flag[..., row, :] |= found
@@ -236,25 +236,25 @@ def sum_matrix(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> ExactSum:
 
 
 def row_tiles(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Cut the rows of a matrix product's result, so that temporaries stay in the cache."""
-    elements = math.prod(shape)
-    step = max(1, TILE * shape[-2] // max(1, elements))
+    """Cut the rows of a matrix product's result into parts of `TILE` elements or one row."""
+    step = max(1, TILE * shape[-2] // max(1, math.prod(shape)))
     return (slice(row, row + step) for row in range(0, shape[-2], step))
 
 
 def _digits(
     a: tuple[npt.NDArray[np.float64], ...], b: tuple[npt.NDArray[np.float64], ...]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the sums of one block, from slices: what is above 38 bits, and the 38 bits."""
-    upper, lower, both = (np.matmul(x, y) for x, y in zip(a, b, strict=True))
-    both -= upper
-    both -= lower
-    upper, cross, lower = (x.astype(np.int64) for x in (upper, both, lower))
-    cross += lower >> _SLICE
-    upper += cross >> _SLICE
+    """Return the matrix product of sliced operands: what is above its 38 low bits, and those."""
+    top, bottom, cross = (np.matmul(x, y).astype(np.int64) for x, y in zip(a, b, strict=True))
+    cross -= top
+    cross -= bottom
+    cross += bottom >> _SLICE
+    top += cross >> _SLICE
     cross &= _SLICE_MASK
-    lower &= _SLICE_MASK
-    return upper, cross << _SLICE | lower
+    cross <<= _SLICE
+    bottom &= _SLICE_MASK
+    bottom |= cross
+    return top, bottom
 
 
 def _slices(
