@@ -20,7 +20,7 @@ from .rounding import Rounding
 UNIT_EXPONENT = 2 * f.MIN_EXPONENT
 """-44: the last place of an exact sum, and the exponent of the smallest product."""
 MAX_TERMS = 1 << 24
-"""The most products in one sum: the int64 sums of slices would hold twice as many."""
+"""The most products in one sum: an int64 holds 38 bits of each, were each a block of its own."""
 MAX_LANES = 32
 """The most products that an FP32 accumulator takes in one beat."""
 SCALES = range(-32, 32)
