@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bench of the matrix engines: tiles of a matrix product, every bit of every row of the result.
+
+Imports `golden`, `sim.bench`, `sim.lanes`, `sim.programs` and `sim.streams`. Scale and options are
+each tile's own, and random at the beats that do not read them. An engine has products enough to be
+simulated in one lane. A user's matrices come as blocks, from `sim.engine`.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import cocotb
+import numpy as np
+
+from ..golden.accumulate import SCALES
+from ..golden.matmul import matmul
+from ..hdl.configs import UNITS, Unit
+from . import programs
+from .bench import Arrays, Job, Tally
+from .lanes import lane_dtype
+from .streams import Traffic, reset, transact
+
+TRAFFIC = {
+    "steady": (0.0, 0.0),
+    "gaps": (0.5, 0.0),
+    "stalls": (0.0, 0.5),
+    "gaps and stalls": (0.3, 0.6),
+    "after a reset in the middle": (0.0, 0.3),
+}
+"""How often sender and receiver pause."""
+
+RANDOM = 4
+"""Random products for every random case that is asked for."""
+LENGTHS = (1, 3, 4, 5, 8, 9, 33, 64)
+"""Beats of random tiles, fewer than a tile has rows, as many, and more; as many beats go to each.
+
+The longest come last, so that a reset finds a sum begun while rows are read out.
+"""
+SHORT = 12
+"""Random tiles of each length in the traffics after the first."""
+CHUNK = 1 << 12
+"""Beats of a user's matrices between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles of one length.
+
+    Attributes
+    ----------
+    a, b : numpy.ndarray of uint8
+        Codes, of shape (tiles, beats, rows) and (tiles, beats, columns).
+    options : dict of numpy.ndarray
+        What is read with the last beat, of shape (tiles,).
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    options: Arrays
+
+    @property
+    def beats(self) -> int:
+        """How many beats a tile has."""
+        return self.a.shape[1]
+
+
+def _size(unit: Unit) -> tuple[int, int]:
+    return unit.parameters["rows"], unit.parameters["cols"]
+
+
+def _options(unit: Unit) -> list[str]:
+    return [name for name in unit.data_inputs if name not in ("a", "b", "last")]
+
+
+def _count(job: Job, beats: int) -> int:
+    """Return how many random tiles of a length the first traffic has."""
+    each = job.random_cases * RANDOM / len(LENGTHS) / UNITS[job.unit].products
+    return max(SHORT, math.ceil(each / beats))
+
+
+def _drawn(unit: Unit, tiles: int, rng: np.random.Generator) -> Arrays:
+    """Draw options; half of the scales are 1."""
+    drawn = {name: rng.integers(0, 2, tiles) for name in _options(unit)}
+    return drawn | {"scale": rng.integers(SCALES[0], SCALES[-1] + 1, tiles) * drawn["scale"]}
+
+
+def _random(unit: Unit, tiles: int, beats: int, rng: np.random.Generator) -> Tiles:
+    """Draw tiles of so many beats."""
+    a, b = (programs.random_codes(rng, (tiles, beats, size)) for size in _size(unit))
+    return Tiles(a, b, _drawn(unit, tiles, rng))
+
+
+def _spread(unit: Unit, pair: programs.Pair, rng: np.random.Generator) -> Tiles:
+    """Lay vectors out: those of `a` along the rows, their partners in columns in any order.
+
+    So where a row and a column meet that are no partners, the products are mixed.
+    """
+    rows, cols = _size(unit)
+    held = min(rows, cols)
+    count = len(pair[0])
+    starts = np.arange(0, count, held)[:, None]
+    columns = rng.permuted(np.tile(np.arange(cols) % held, (len(starts), 1)), axis=1)
+    a, b = (
+        codes[(starts + place) % count].transpose(0, 2, 1)
+        for codes, place in zip(pair, (np.arange(rows) % held, columns), strict=True)
+    )
+    return Tiles(a, b, _drawn(unit, len(starts), rng))
+
+
+def _every_product(unit: Unit, rng: np.random.Generator) -> Tiles:
+    """Return tiles of one beat in which every code meets every other."""
+    blocks = [np.arange(-(-256 // n) * n).reshape(-1, n) for n in _size(unit)]
+    i, j = (index.ravel() for index in np.indices([len(block) for block in blocks]))
+    a, b = (block[k, None].astype(np.uint8) for block, k in zip(blocks, (i, j), strict=True))
+    return Tiles(a, b, _drawn(unit, len(a), rng))
+
+
+def _every_setting(unit: Unit, rng: np.random.Generator) -> Tiles:
+    """Return a tile of as many beats as rows for every scale and every setting of the options."""
+    names = _options(unit)
+    grid = np.array(list(product(*(SCALES if name == "scale" else (0, 1) for name in names))))
+    tiles = _random(unit, len(grid), unit.parameters["rows"], rng)
+    return Tiles(tiles.a, tiles.b, dict(zip(names, grid.T, strict=True)))
+
+
+def _directed(unit: Unit, rng: np.random.Generator) -> Iterator[Tiles]:
+    """Yield the tiles that are run whatever the effort."""
+    yield _every_product(unit, rng)
+    yield _every_setting(unit, rng)
+    pairs = [
+        *programs.exponent_pairs(rng),
+        *programs.cancellations(rng),
+        *programs.alternations(),
+        *programs.specials(),
+    ]
+    for pair in pairs:
+        yield _spread(unit, pair, rng)
+
+
+def _program(job: Job, name: str, rng: np.random.Generator) -> list[Tiles]:
+    """Return the tiles of one kind of traffic."""
+    unit = UNITS[job.unit]
+    if name != "steady":
+        return [_random(unit, SHORT, beats, rng) for beats in LENGTHS]
+    batches = list(_directed(unit, rng))
+    return batches + [_random(unit, _count(job, beats), beats, rng) for beats in LENGTHS]
+
+
+def count(job: Job) -> int:
+    """Return how many rows the bench must compare.
+
+    Directed: tiles of one beat for all pairs of codes; 64 scales, each with all settings of the
+    other options; for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
+    alternations, 81 x 81 pairs of special products, as many of a kind in a tile as have both a row
+    and a column. Then the random ones, as `_program` draws them.
+    """
+    unit = UNITS[job.unit]
+    rows, cols = _size(unit)
+    tiles = math.ceil(256 / rows) * math.ceil(256 / cols) + 64 * 2 ** (len(_options(unit)) - 1)
+    kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
+    tiles += sum(math.ceil(kind / min(rows, cols)) for kind in kinds)
+    tiles += sum(_count(job, beats) for beats in LENGTHS)
+    return rows * (tiles + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))
+
+
+def products(job: Job) -> int:
+    """Return how many random products are in the tiles of the first traffic."""
+    return sum(beats * _count(job, beats) for beats in LENGTHS) * UNITS[job.unit].products
+
+
+def expect(unit: Unit, tiles: Tiles) -> Arrays:
+    """Return golden's rows, tile after tile."""
+    rows, cols = _size(unit)
+    hif8 = unit.parameters["output"] == "hif8"
+    out = np.empty((len(tiles.a), rows, cols), "u1" if hif8 else "<f4")
+    names = [name for name in _options(unit) if name != "scale"]
+    settings = np.array([tiles.options[name] for name in names], bool).T.reshape(len(out), -1)
+    for setting in product((False, True), repeat=len(names)):
+        mask = (settings == setting).all(axis=1)
+        how = dict(zip(names, setting, strict=True))
+        if hif8:
+            how["rounding"] = "hr" if how.pop("hybrid") else "ta"
+        out[mask] = matmul(
+            tiles.a[mask].transpose(0, 2, 1),
+            tiles.b[mask],
+            accumulator=unit.parameters["accumulator"],
+            scale=tiles.options["scale"][mask, None, None],
+            **how,
+        )
+    last_row = np.tile(np.arange(rows) == rows - 1, len(out))
+    return {
+        "c": out.reshape(-1, cols).view(lane_dtype(unit.ports["c"]))[:, 0],
+        "last_row": last_row.astype(np.uint8),
+    }
+
+
+def _items(unit: Unit, batches: list[Tiles], rng: np.random.Generator) -> dict[str, list[int]]:
+    """Return what the ports are at every beat, tile after tile."""
+    items: dict[str, list[int]] = {name: [] for name in unit.data_inputs}
+    for tiles in batches:
+        shape = tiles.a.shape[:2]
+        for name in ("a", "b"):
+            codes = np.ascontiguousarray(getattr(tiles, name)).reshape(math.prod(shape), -1)
+            items[name] += [int.from_bytes(row.tobytes(), "little") for row in codes]
+        last = np.zeros(shape, int)
+        last[:, -1] = 1
+        items["last"] += last.ravel().tolist()
+        for name, values in tiles.options.items():
+            bits = rng.integers(0, 1 << unit.ports[name].width, shape)
+            bits[:, -1] = values & (1 << unit.ports[name].width) - 1
+            items[name] += bits.ravel().tolist()
+    return items
+
+
+def _shown(unit: Unit, tiles: Tiles) -> Arrays:
+    """Return for every row what is shown of a wrong one: its tile's last beat and options."""
+    beat = {
+        name: np.ascontiguousarray(codes[:, -1]).view(lane_dtype(unit.ports[name]))[:, 0]
+        for name, codes in (("a", tiles.a), ("b", tiles.b))
+    }
+    rows, _ = _size(unit)
+    return {name: np.repeat(values, rows) for name, values in (beat | tiles.options).items()}
+
+
+def _broken(
+    unit: Unit, name: str, batches: list[Tiles], traffic: Traffic, last: list[int]
+) -> list[str]:
+    """Return in what the traffic was not as that of an engine must be."""
+    broken = [f"{name}: {text}" for text in traffic.broken]
+    rows, _ = _size(unit)
+    lengths = np.concatenate([np.full(len(tiles.a), tiles.beats) for tiles in batches])
+    if len(traffic.accepted) < len(last) or len(traffic.emitted) < rows * len(lengths):
+        return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
+    ends = np.array(traffic.accepted)[np.flatnonzero(last)]
+    emitted = np.array(traffic.emitted).reshape(-1, rows)
+    firsts = emitted[:, 0]
+    gap, stall = TRAFFIC[name]
+    if (firsts < ends + unit.latency).any():
+        broken.append(f"{name}: a row came out after {(firsts - ends).min()} cycles")
+    if stall == 0:
+        due = np.append(
+            ends[0] + unit.latency, np.maximum(ends[1:] + unit.latency, emitted[:-1, -1] + 1)
+        )
+        late = np.flatnonzero(firsts != due)
+        if late.size:
+            tile = late[0]
+            broken.append(f"{name}: tile {tile} came in cycle {firsts[tile]}, not {due[tile]}")
+        if (np.diff(emitted, axis=1) != 1).any():
+            broken.append(f"{name}: the rows of a tile came with gaps")
+    if gap == stall == 0 and (np.diff(firsts) != np.maximum(lengths[1:], rows)).any():
+        broken.append(f"{name}: a tile took other than as many cycles as it has beats, or rows")
+    return broken
+
+
+def _compare(tally: Tally, unit: Unit, batches: list[Tiles], traffic: Traffic) -> Arrays:
+    """Compare the rows that came out with golden's, and return them."""
+    got = {}
+    for name in unit.outputs:
+        dtype = lane_dtype(unit.ports[name])
+        raw = b"".join(value.to_bytes(dtype.itemsize, "little") for value in traffic.outputs[name])
+        got[name] = np.frombuffer(raw, dtype)
+    done = len(got["c"])
+    expected = _joined([expect(unit, tiles) for tiles in batches], done)
+    tally.compare(_joined([_shown(unit, tiles) for tiles in batches], done), {}, expected, got)
+    return got
+
+
+def _joined(parts: list[Arrays], length: int) -> Arrays:
+    """Return columns one after the other, as far as `length`."""
+    return {name: np.concatenate([part[name] for part in parts])[:length] for name in parts[0]}
+
+
+@cocotb.test()
+async def tiles_as_golden(dut: object) -> None:
+    """Send tiles under every kind of traffic and compare each row that comes out, in order."""
+    job = Job.load()
+    assert job.lanes == 1, "an engine is simulated in one lane"
+    run = _blocks if job.tensors else _cases
+    tally = Tally()
+    broken = await run(dut, job, tally)
+    tally.save(job)
+    assert not broken, broken[0]
+
+
+async def _cases(dut: object, job: Job, tally: Tally) -> list[str]:
+    """Run the bench's own tiles; return in what the traffic was wrong."""
+    unit = UNITS[job.unit]
+    rng = np.random.default_rng(job.seed)
+    broken = []
+    begin = time.perf_counter()
+    for name, (gap, stall) in TRAFFIC.items():
+        how = {"gap": gap, "stall": stall, "rng": rng}
+        await reset(dut)
+        batches = _program(job, name, rng)
+        items = _items(unit, batches, rng)
+        rows = sum(items["last"]) * unit.parameters["rows"]
+        if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+            await transact(dut, items, unit.outputs, rows - 9, **how)
+            await reset(dut)
+        traffic = await transact(dut, items, unit.outputs, rows, **how)
+        broken += _broken(unit, name, batches, traffic, items["last"])
+        _compare(tally, unit, batches, traffic)
+        tally.seconds = time.perf_counter() - begin
+        job.file("progress").write_text(str(tally.cases))
+    return broken
+
+
+async def _blocks(dut: object, job: Job, tally: Tally) -> list[str]:
+    """Multiply every block of rows by every block of columns; keep the rows, and the cycles."""
+    unit = UNITS[job.unit]
+    rng = np.random.default_rng(job.seed)
+    with np.load(job.file("tensors.npz")) as tensors:
+        a, b = tensors["a"], tensors["b"]
+    i, j = (index.ravel() for index in np.indices((len(a), len(b))))
+    step = max(1, CHUNK // a.shape[1])
+    broken, kept, cycles = [], [], 0
+    begin = time.perf_counter()
+    await reset(dut)
+    for start in range(0, len(i), step):
+        part = slice(start, start + step)
+        options = {name: np.full(len(i[part]), job.options[name]) for name in _options(unit)}
+        batches = [Tiles(a[i[part]], b[j[part]], options)]
+        items = _items(unit, batches, rng)
+        rows = sum(items["last"]) * unit.parameters["rows"]
+        traffic = await transact(dut, items, unit.outputs, rows, gap=0, stall=0, rng=rng)
+        broken += _broken(unit, "steady", batches, traffic, items["last"])
+        kept.append(_compare(tally, unit, batches, traffic)["c"])
+        tally.seconds = time.perf_counter() - begin
+        job.file("progress").write_text(str(tally.cases))
+        if broken:
+            break
+        cycles += traffic.emitted[-1] - traffic.accepted[0] + 1
+    np.savez(job.file("outputs.npz"), c=np.concatenate(kept), cycles=cycles)
+    return broken
