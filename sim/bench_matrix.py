@@ -15,6 +15,7 @@ from itertools import product
 import cocotb
 import numpy as np
 
+from ..golden import format as f
 from ..golden.accumulate import SCALES
 from ..golden.matmul import matmul
 from ..hdl.configs import UNITS, Unit
@@ -39,8 +40,10 @@ LENGTHS = (1, 3, 4, 5, 8, 9, 33, 64)
 
 The longest come last, so that a reset finds a sum begun while rows are read out.
 """
-SHORT = 12
+SHORT = 6
 """Random tiles of each length in the traffics after the first."""
+CANCELLED = 64
+"""Vectors of `a`, and of `b`, that cancel."""
 CHUNK = 1 << 12
 """Beats of a user's matrices between two reports of progress."""
 
@@ -93,29 +96,38 @@ def _random(unit: Unit, tiles: int, beats: int, rng: np.random.Generator) -> Til
     return Tiles(a, b, _drawn(unit, tiles, rng))
 
 
-def _spread(unit: Unit, pair: programs.Pair, rng: np.random.Generator) -> Tiles:
-    """Lay vectors out: those of `a` along the rows, their partners in columns in any order.
-
-    So where a row and a column meet that are no partners, the products are mixed.
-    """
-    rows, cols = _size(unit)
-    held = min(rows, cols)
-    count = len(pair[0])
-    starts = np.arange(0, count, held)[:, None]
-    columns = rng.permuted(np.tile(np.arange(cols) % held, (len(starts), 1)), axis=1)
-    a, b = (
-        codes[(starts + place) % count].transpose(0, 2, 1)
-        for codes, place in zip(pair, (np.arange(rows) % held, columns), strict=True)
+def _crossed(unit: Unit, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Tiles:
+    """Return tiles in which every vector of `a`, in a row, meets every one of `b`, in a column."""
+    left, right = (
+        vectors[np.arange(-(-len(vectors) // size) * size) % len(vectors)]
+        .reshape(-1, size, vectors.shape[1])
+        .transpose(0, 2, 1)
+        for vectors, size in zip((a, b), _size(unit), strict=True)
     )
-    return Tiles(a, b, _drawn(unit, len(starts), rng))
+    i, j = (index.ravel() for index in np.indices((len(left), len(right))))
+    return Tiles(left[i], right[j], _drawn(unit, len(i), rng))
 
 
-def _every_product(unit: Unit, rng: np.random.Generator) -> Tiles:
-    """Return tiles of one beat in which every code meets every other."""
-    blocks = [np.arange(-(-256 // n) * n).reshape(-1, n) for n in _size(unit)]
-    i, j = (index.ravel() for index in np.indices([len(block) for block in blocks]))
-    a, b = (block[k, None].astype(np.uint8) for block, k in zip(blocks, (i, j), strict=True))
-    return Tiles(a, b, _drawn(unit, len(a), rng))
+def _exponents(unit: Unit, rng: np.random.Generator) -> Iterator[Tiles]:
+    """Yield sums of two products of all exponents, -44 to 30, of equal and of opposite signs.
+
+    One factor of each is a code of any exponent, the other one of either end.
+    """
+    codes = np.array([rng.choice(group) for group in programs.BINADES], np.uint8)
+    ends = codes[[0, -1]]
+    for first, second, sign in product(ends, ends, (0, f.SIGN_BIT)):
+        yield _crossed(
+            unit,
+            np.stack([codes, np.full_like(codes, second)], axis=1),
+            np.stack([np.full_like(codes, first), codes | np.uint8(sign)], axis=1),
+            rng,
+        )
+
+
+def _specials(unit: Unit, rng: np.random.Generator) -> Tiles:
+    """Return sums of any two products of special codes and a one."""
+    pairs = np.array([(*pair, 0x08) for pair in product(programs.SPECIALS, repeat=2)], np.uint8)
+    return _crossed(unit, pairs, pairs, rng)
 
 
 def _every_setting(unit: Unit, rng: np.random.Generator) -> Tiles:
@@ -128,16 +140,14 @@ def _every_setting(unit: Unit, rng: np.random.Generator) -> Tiles:
 
 def _directed(unit: Unit, rng: np.random.Generator) -> Iterator[Tiles]:
     """Yield the tiles that are run whatever the effort."""
-    yield _every_product(unit, rng)
     yield _every_setting(unit, rng)
-    pairs = [
-        *programs.exponent_pairs(rng),
-        *programs.cancellations(rng),
-        *programs.alternations(),
-        *programs.specials(),
-    ]
-    for pair in pairs:
-        yield _spread(unit, pair, rng)
+    yield from _exponents(unit, rng)
+    yield _specials(unit, rng)
+    for a, b in programs.cancellations(rng):  # in which any two vectors cancel
+        size = slice(CANCELLED)
+        yield _crossed(unit, a[size], b[size], rng)
+    for a, b in programs.alternations():
+        yield _crossed(unit, a, b, rng)
 
 
 def _program(job: Job, name: str, rng: np.random.Generator) -> list[Tiles]:
@@ -152,18 +162,17 @@ def _program(job: Job, name: str, rng: np.random.Generator) -> list[Tiles]:
 def count(job: Job) -> int:
     """Return how many rows the bench must compare.
 
-    Directed: tiles of one beat for all pairs of codes; 64 scales, each with all settings of the
-    other options; for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
-    alternations, 81 x 81 pairs of special products, as many of a kind in a tile as have both a row
-    and a column. Then the random ones, as `_program` draws them.
+    Directed: 64 scales, each with all settings of the other options; 38 by 38 vectors for the
+    exponents eight times; 81 by 81 of specials; 64 by 64 that cancel twice; 6 alternations; as many
+    in a tile as have a place. Then the random ones, as `_program` draws them.
     """
     unit = UNITS[job.unit]
-    rows, cols = _size(unit)
-    tiles = math.ceil(256 / rows) * math.ceil(256 / cols) + 64 * 2 ** (len(_options(unit)) - 1)
-    kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
-    tiles += sum(math.ceil(kind / min(rows, cols)) for kind in kinds)
+    tiles = 64 * 2 ** (len(_options(unit)) - 1)
+    for kinds, vectors in ((8, 38), (1, 81), (2, CANCELLED), (6, 1)):
+        tiles += kinds * math.prod(math.ceil(vectors / size) for size in _size(unit))
     tiles += sum(_count(job, beats) for beats in LENGTHS)
-    return rows * (tiles + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))
+    tiles += (len(TRAFFIC) - 1) * SHORT * len(LENGTHS)
+    return unit.parameters["rows"] * tiles
 
 
 def products(job: Job) -> int:

@@ -21,7 +21,7 @@ Pair = tuple[Codes, Codes]
 
 FINITE = np.flatnonzero(np.isfinite(VALUES)).astype(np.uint8)
 _POSITIVE = np.array([code for code in FINITE if VALUES[code] > 0], np.uint8)
-_SPECIALS = np.array(
+SPECIALS = np.array(
     [f.ZERO, f.NAN, f.INF, f.INF | f.SIGN_BIT, 0x08, 0x88, f.MAX, 0x01, 0x81], np.uint8
 )
 """Zero, NaN, infinities, one and minus one, the largest value, the smallest of either sign."""
@@ -38,6 +38,11 @@ def _products() -> dict[int, list[tuple[int, int]]]:
     return dict(sorted(pairs.items()))
 
 
+BINADES = [
+    _POSITIVE[np.frexp(VALUES[_POSITIVE])[1] - 1 == exponent]
+    for exponent in range(f.MIN_EXPONENT, f.MAX_EXPONENT + 1)
+]
+"""The positive codes of every exponent, -22 to 15."""
 PRODUCTS = _products()
 """All pairs of positive codes, by the exponents -44 to 30 of their products."""
 
@@ -88,7 +93,7 @@ def alternations() -> Iterator[Pair]:
 
 def specials() -> Iterator[Pair]:
     """Yield all pairs of products of special codes, one after the other, and a one after them."""
-    pairs = np.array(list(product(_SPECIALS, repeat=2)), np.uint8)
+    pairs = np.array(list(product(SPECIALS, repeat=2)), np.uint8)
     i, j = np.divmod(np.arange(len(pairs) ** 2), len(pairs))
     one = np.full(i.size, _ONE)
     yield (
