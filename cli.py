@@ -502,7 +502,8 @@ def demo(build: Build = BUILD) -> None:
     digits = outcome.digits
     console.print(
         f"digits on RTL ({digits.simulator}): {digits.images} images, {digits.encodes:,} encodes, "
-        f"{digits.products:,} products, {digits.decodes:,} decodes, "
+        f"{digits.decodes:,} decodes; {digits.engine}: {digits.products:,} products, "
+        f"{digits.tiles:,} tiles, {digits.cycles:,} cycles; "
         f"{'bit-exact' if digits.bit_exact else 'NOT bit-exact'} against golden\n"
         f"accuracy: FP32 {digits.accuracy_fp32:.2%}, HiF8 GEMM inputs {digits.accuracy_hif8:.2%}"
     )

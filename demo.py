@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job: real tensors through every room once, from training to the report.
 
-Imports every room. The digits network's tensors are encoded, multiplied and decoded by simulated
-RTL; the same forward pass on the golden model must give the same bits.
+Imports every room. The digits network's tensors are encoded and decoded by simulated RTL, and its
+matrix products go through a simulated matrix engine tile by tile; the same forward pass on the
+golden model must give the same bits.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +18,19 @@ import numpy.typing as npt
 
 from . import files
 from .analysis import digits, figures, report, values
-from .golden.arithmetic import Product, multiply, product_values
 from .golden.encode import encode, quantize
+from .golden.matmul import matmul
 from .hdl import export
 from .hdl.configs import UNITS, Unit
-from .sim import verify
+from .sim import engine, verify
 from .sim.simulators import SIMULATORS, SimulatorError
 
 COMMAND = "hif8 demo"
 SIMULATOR = "verilator"
 """Runs the network; the benches run under every simulator."""
-NAMES = ("decoder", "encoder_fp32_ta", "encoder_fp32", "to_fp32", "multiplier")
+ENGINE = UNITS["matrix8x8_exact_to_fp32"]
+"""Multiplies the network's matrices."""
+NAMES = ("decoder", "encoder_fp32_ta", "encoder_fp32", "to_fp32", "multiplier", ENGINE.name)
 """The units of the path that the network's tensors take, and the encoder that has HR besides TA.
 
 `hif8 verify` runs all there are.
@@ -42,22 +47,28 @@ class Digits:
         Share of the test images classified rightly, with FP32 and with HiF8 matrix inputs.
     images : int
         Test images.
-    encodes, products, decodes : int
-        What the RTL encoded, multiplied and decoded.
+    encodes, decodes : int
+        What the RTL encoded and decoded.
+    products, tiles, cycles : int
+        What the matrix products ask for, in how many tiles the engine made it, and in how many
+        clock cycles.
     bit_exact : bool
         Whether all of it, logits included, equals golden.
-    simulator, command : str
-        What ran it.
+    simulator, engine, command : str
+        What ran it, and which unit multiplied.
     """
 
     accuracy_fp32: float
     accuracy_hif8: float
     images: int
     encodes: int
-    products: int
     decodes: int
+    products: int
+    tiles: int
+    cycles: int
     bit_exact: bool
     simulator: str
+    engine: str = ENGINE.name
     command: str = COMMAND
 
 
@@ -75,21 +86,29 @@ class Outcome:
         return self.digits.bit_exact and all(v.status != "fail" for v in self.verdicts)
 
 
-class Circuits:
-    """The units as functions on arrays, each call a simulation, and a count of what they did."""
+Progress = Callable[[Unit, str, int, int], None]
 
-    def __init__(self, root: Path) -> None:
+
+class Circuits:
+    """The units as functions on arrays, each call a simulation, and counts of what they did."""
+
+    def __init__(self, root: Path, progress: Progress) -> None:
         self.root = root
-        self.done: dict[str, int] = {}
+        self.progress = progress
+        self.done: Counter[str] = Counter()
         self.wrong = 0
+
+    def _how(self, unit: Unit) -> dict[str, object]:
+        """Return the arguments of every simulation."""
+        return {"root": self.root, "progress": partial(self.progress, unit, SIMULATOR)}
 
     def _run(self, name: str, **tensors: np.ndarray) -> dict[str, np.ndarray]:
         unit = UNITS[name]
         options = dict.fromkeys(unit.options, 0)
         verdict, outputs = verify.run(
-            unit, SIMULATOR, root=self.root, tensors=tensors, options=options
+            unit, SIMULATOR, tensors=tensors, options=options, **self._how(unit)
         )
-        self.done[name] = self.done.get(name, 0) + verdict.cases
+        self.done[name] += verdict.cases
         self.wrong += verdict.status != "pass"
         return outputs
 
@@ -97,25 +116,28 @@ class Circuits:
         """Encode in RTL."""
         return self._run("encoder_fp32_ta", x=x.view(np.uint32))["code"]
 
-    def multiply(
-        self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.float32]:
-        """Multiply in RTL; the fields of the exact products are read as values."""
-        fields = self._run("multiplier", a=a, b=b)
-        return product_values(Product(**{name: fields[name] for name in Product._fields}))
+    def matmul(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Multiply matrices in RTL."""
+        made = engine.multiply(a, b, unit=ENGINE, simulator=SIMULATOR, **self._how(ENGINE))
+        products = a.shape[0] * a.shape[1] * b.shape[1]
+        self.done.update(products=products, tiles=made.tiles, cycles=made.cycles)
+        self.wrong += made.verdict.status != "pass"
+        return made.c
 
     def decode(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Decode in RTL."""
         return self._run("to_fp32", code=codes)["x"].view(np.float32)
 
 
-def classify(root: Path) -> Digits:
+def classify(root: Path, progress: Progress = lambda *_: None) -> Digits:
     """Run the digits network on RTL and on golden, and compare.
 
     Parameters
     ----------
     root : Path
         Folder of builds and runs.
+    progress : callable
+        As for `sim.verify.run_all`.
 
     Returns
     -------
@@ -123,9 +145,9 @@ def classify(root: Path) -> Digits:
         Counts, accuracies, and whether all bits agree.
     """
     network = digits.train()
-    rtl = Circuits(root)
-    logits = digits.forward(network, encode=rtl.encode, multiply=rtl.multiply)
-    expected = digits.forward(network, encode=encode, multiply=multiply)
+    rtl = Circuits(root, progress)
+    logits = digits.forward(network, encode=rtl.encode, matmul=rtl.matmul)
+    expected = digits.forward(network, encode=encode, matmul=matmul)
     tensors = np.concatenate([tensor.ravel() for tensor in digits.tensors(network).values()])
     decoded = rtl.decode(rtl.encode(tensors))
     same = np.array_equal(logits.view(np.uint32), expected.view(np.uint32)) and np.array_equal(
@@ -136,8 +158,8 @@ def classify(root: Path) -> Digits:
         accuracy_hif8=digits.accuracy(logits, network.test_labels),
         images=len(network.test_labels),
         encodes=rtl.done["encoder_fp32_ta"],
-        products=rtl.done["multiplier"],
         decodes=rtl.done["to_fp32"],
+        **{name: rtl.done[name] for name in ("products", "tiles", "cycles")},
         bit_exact=same and not rtl.wrong,
         simulator=f"{SIMULATOR} {SIMULATORS[SIMULATOR].version()}",
     )
@@ -147,7 +169,7 @@ def run(
     build: Path,
     *,
     step: Callable[[str], None],
-    progress: Callable[[Unit, str, int, int], None],
+    progress: Progress,
 ) -> Outcome:
     """Do the main job.
 
@@ -183,7 +205,7 @@ def run(
     for verdict in verdicts:
         verify.save(verdict, build / "verify")
     step(f"the digits network on RTL, under {SIMULATOR}")
-    classified = classify(build / "sim")
+    classified = classify(build / "sim", progress)
     files.write(build / "digits.json", (json.dumps(asdict(classified), indent=2) + "\n").encode())
     step("figures and report")
     figures.build(build / "figures")

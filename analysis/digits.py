@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real tensors: a small classifier of scikit-learn's handwritten digits, in FP32 and in HiF8.
 
-Imports no other room. What encodes and multiplies is handed in, so that one and the same forward
-pass runs on the golden model and on simulated RTL.
+Imports no other room. What encodes and multiplies matrices is handed in, so that one and the same
+forward pass runs on the golden model and on simulated RTL.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ MAX_EPOCHS = 1000
 
 Tensor = npt.NDArray[np.float32]
 Encode = Callable[[Tensor], npt.NDArray[np.uint8]]
-Multiply = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.floating]]
+Matmul = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def train(seed: int = 0) -> Network:
     )
 
 
-def forward(network: Network, *, encode: Encode, multiply: Multiply) -> Tensor:
+def forward(network: Network, *, encode: Encode, matmul: Matmul) -> Tensor:
     """Classify the test images with HiF8 inputs to both matrix products.
 
     Parameters
@@ -90,9 +90,9 @@ def forward(network: Network, *, encode: Encode, multiply: Multiply) -> Tensor:
     encode : callable
         From a float32 array of shape (n,) to its uint8 codes. Called twice per layer, for the
         activations and for the weights.
-    multiply : callable
-        From two uint8 arrays of shape (n,) to the exact products of their elements, as float32 or
-        float64. Called once per layer with all pairs that its matrix product multiplies.
+    matmul : callable
+        From codes of shapes (images, inputs) and (inputs, outputs) to their matrix product, as
+        float32. Called once per layer.
 
     Returns
     -------
@@ -103,42 +103,9 @@ def forward(network: Network, *, encode: Encode, multiply: Multiply) -> Tensor:
     def product_matrix(activations: Tensor, weights: Tensor) -> Tensor:
         a = encode(activations.ravel()).reshape(activations.shape)
         b = encode(weights.ravel()).reshape(weights.shape)
-        left, right = np.broadcast_arrays(a[:, :, None], b[None, :, :])
-        products = multiply(left.ravel(), right.ravel()).reshape(left.shape)
-        return sum_products(products)
+        return matmul(a, b)
 
     return _run(network, product_matrix)[-1]
-
-
-def sum_products(products: npt.NDArray[np.floating]) -> Tensor:
-    """Sum products over axis 1 and round the sums to FP32.
-
-    Parameters
-    ----------
-    products : numpy.ndarray of float32 or float64
-        Exact products of HiF8 values, of shape (images, inputs, outputs).
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        Of shape (images, outputs).
-
-    Notes
-    -----
-    Every product of HiF8 values is a multiple of 2^-44. While the magnitudes of the products of
-    one sum add up to 2^9 at most, every partial sum in any order is a multiple of 2^-44 of at most
-    2^9, hence an integer of at most 2^53 times 2^-44: FP64 holds it, no addition rounds, and the
-    conversion to FP32 is the only rounding. `is_exact` tells whether that holds, and for this
-    network it does. Beyond it, sums of products up to 2^30 may round, in the order of the inputs.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities, should a circuit be wrong
-        return products.sum(axis=1, dtype=np.float64).astype(np.float32)
-
-
-def is_exact(products: npt.NDArray[np.floating]) -> bool:
-    """Tell whether `sum_products` is sure not to round before the end."""
-    bound = 2.0 ** (53 - 44)
-    return bool(np.all(np.abs(products, dtype=np.float64).sum(axis=1) <= bound))
 
 
 def forward_fp32(network: Network) -> Tensor:

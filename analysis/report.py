@@ -52,8 +52,9 @@ def render(
         cases in bins, else None: ``bins``, ``hit``, ``least`` (a bin's name and its count),
         ``columns``, and ``tables`` of sums in lines and columns for each rounding mode.
     demo : dict, optional
-        ``accuracy_fp32`` and ``accuracy_hif8`` (0 to 1), ``encodes``, ``products``, ``bit_exact``,
-        ``simulator``, ``images``, ``command``. None if it was not run, which the page says.
+        ``accuracy_fp32`` and ``accuracy_hif8`` (0 to 1), ``images``, ``encodes``, ``products``,
+        ``tiles``, ``cycles``, ``bit_exact``, ``simulator``, ``engine``, ``command``. None if it was
+        not run, which the page says.
     figures : sequence of dict
         From `analysis.figures.read`.
     values_rows : sequence of dict

@@ -70,11 +70,13 @@ class Tiles:
         return self.a.shape[1]
 
 
-def _size(unit: Unit) -> tuple[int, int]:
+def tile_size(unit: Unit) -> tuple[int, int]:
+    """Return how many rows and columns a tile has."""
     return unit.parameters["rows"], unit.parameters["cols"]
 
 
-def _options(unit: Unit) -> list[str]:
+def option_names(unit: Unit) -> list[str]:
+    """Return the inputs that are read with the last beat."""
     return [name for name in unit.data_inputs if name not in ("a", "b", "last")]
 
 
@@ -86,13 +88,13 @@ def _count(job: Job, beats: int) -> int:
 
 def _drawn(unit: Unit, tiles: int, rng: np.random.Generator) -> Arrays:
     """Draw options; half of the scales are 1."""
-    drawn = {name: rng.integers(0, 2, tiles) for name in _options(unit)}
+    drawn = {name: rng.integers(0, 2, tiles) for name in option_names(unit)}
     return drawn | {"scale": rng.integers(SCALES[0], SCALES[-1] + 1, tiles) * drawn["scale"]}
 
 
 def _random(unit: Unit, tiles: int, beats: int, rng: np.random.Generator) -> Tiles:
     """Draw tiles of so many beats."""
-    a, b = (programs.random_codes(rng, (tiles, beats, size)) for size in _size(unit))
+    a, b = (programs.random_codes(rng, (tiles, beats, size)) for size in tile_size(unit))
     return Tiles(a, b, _drawn(unit, tiles, rng))
 
 
@@ -102,7 +104,7 @@ def _crossed(unit: Unit, a: np.ndarray, b: np.ndarray, rng: np.random.Generator)
         vectors[np.arange(-(-len(vectors) // size) * size) % len(vectors)]
         .reshape(-1, size, vectors.shape[1])
         .transpose(0, 2, 1)
-        for vectors, size in zip((a, b), _size(unit), strict=True)
+        for vectors, size in zip((a, b), tile_size(unit), strict=True)
     )
     i, j = (index.ravel() for index in np.indices((len(left), len(right))))
     return Tiles(left[i], right[j], _drawn(unit, len(i), rng))
@@ -132,7 +134,7 @@ def _specials(unit: Unit, rng: np.random.Generator) -> Tiles:
 
 def _every_setting(unit: Unit, rng: np.random.Generator) -> Tiles:
     """Return a tile of as many beats as rows for every scale and every setting of the options."""
-    names = _options(unit)
+    names = option_names(unit)
     grid = np.array(list(product(*(SCALES if name == "scale" else (0, 1) for name in names))))
     tiles = _random(unit, len(grid), unit.parameters["rows"], rng)
     return Tiles(tiles.a, tiles.b, dict(zip(names, grid.T, strict=True)))
@@ -167,9 +169,9 @@ def count(job: Job) -> int:
     in a tile as have a place. Then the random ones, as `_program` draws them.
     """
     unit = UNITS[job.unit]
-    tiles = 64 * 2 ** (len(_options(unit)) - 1)
+    tiles = 64 * 2 ** (len(option_names(unit)) - 1)
     for kinds, vectors in ((8, 38), (1, 81), (2, CANCELLED), (6, 1)):
-        tiles += kinds * math.prod(math.ceil(vectors / size) for size in _size(unit))
+        tiles += kinds * math.prod(math.ceil(vectors / size) for size in tile_size(unit))
     tiles += sum(_count(job, beats) for beats in LENGTHS)
     tiles += (len(TRAFFIC) - 1) * SHORT * len(LENGTHS)
     return unit.parameters["rows"] * tiles
@@ -182,10 +184,10 @@ def products(job: Job) -> int:
 
 def expect(unit: Unit, tiles: Tiles) -> Arrays:
     """Return golden's rows, tile after tile."""
-    rows, cols = _size(unit)
+    rows, cols = tile_size(unit)
     hif8 = unit.parameters["output"] == "hif8"
     out = np.empty((len(tiles.a), rows, cols), "u1" if hif8 else "<f4")
-    names = [name for name in _options(unit) if name != "scale"]
+    names = [name for name in option_names(unit) if name != "scale"]
     settings = np.array([tiles.options[name] for name in names], bool).T.reshape(len(out), -1)
     for setting in product((False, True), repeat=len(names)):
         mask = (settings == setting).all(axis=1)
@@ -230,7 +232,7 @@ def _shown(unit: Unit, tiles: Tiles) -> Arrays:
         name: np.ascontiguousarray(codes[:, -1]).view(lane_dtype(unit.ports[name]))[:, 0]
         for name, codes in (("a", tiles.a), ("b", tiles.b))
     }
-    rows, _ = _size(unit)
+    rows, _ = tile_size(unit)
     return {name: np.repeat(values, rows) for name, values in (beat | tiles.options).items()}
 
 
@@ -239,7 +241,7 @@ def _broken(
 ) -> list[str]:
     """Return in what the traffic was not as that of an engine must be."""
     broken = [f"{name}: {text}" for text in traffic.broken]
-    rows, _ = _size(unit)
+    rows, _ = tile_size(unit)
     lengths = np.concatenate([np.full(len(tiles.a), tiles.beats) for tiles in batches])
     if len(traffic.accepted) < len(last) or len(traffic.emitted) < rows * len(lengths):
         return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
@@ -330,7 +332,7 @@ async def _blocks(dut: object, job: Job, tally: Tally) -> list[str]:
     await reset(dut)
     for start in range(0, len(i), step):
         part = slice(start, start + step)
-        options = {name: np.full(len(i[part]), job.options[name]) for name in _options(unit)}
+        options = {name: np.full(len(i[part]), job.options[name]) for name in option_names(unit)}
         batches = [Tiles(a[i[part]], b[j[part]], options)]
         items = _items(unit, batches, rng)
         rows = sum(items["last"]) * unit.parameters["rows"]

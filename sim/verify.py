@@ -195,6 +195,7 @@ def run(
     *,
     root: Path,
     tensors: Arrays | None = None,
+    cases: int | None = None,
     options: dict[str, int] | None = None,
     seed: int = SEED,
     random_cases: int | None = None,
@@ -215,6 +216,8 @@ def run(
     tensors : dict of numpy.ndarray, optional
         Cases of the user's own in place of the bench's: input words for every data input, all of
         one length.
+    cases : int, optional
+        How many cases the tensors are; by default one an item.
     options : dict of int, optional
         One setting of the run-time options in place of all.
     seed : int
@@ -256,7 +259,7 @@ def run(
     )
     if tensors is not None:
         np.savez(job.file("tensors.npz"), **tensors)
-        each = len(next(iter(tensors.values())))
+        each = len(next(iter(tensors.values()))) if cases is None else cases
     else:
         each = importlib.import_module(bench_module(unit)).count(job)
     expected = each * len(job.settings)

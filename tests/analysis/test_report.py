@@ -54,6 +54,9 @@ DEMO = {
     "accuracy_hif8": 0.96,
     "encodes": 40480,
     "products": 940096,
+    "tiles": 300,
+    "cycles": 16055,
+    "engine": "matrix8x8_exact_to_fp32",
     "bit_exact": True,
     "simulator": "verilator 5.048",
     "images": 100,
@@ -192,6 +195,14 @@ def test_page_shows_a_wrong_demo_loudly(render: Any) -> None:
 )
 def test_page_says_what_hif8_costs_in_images(render: Any, accuracy: float, text: str) -> None:
     assert text in Page(render([PASS], DEMO | {"accuracy_hif8": accuracy})).words
+
+
+def test_page_says_what_the_engine_did(render: Any) -> None:
+    html = render([PASS])
+    for name, number in (("products by the engine", "940,096"), ("tiles", "300")):
+        assert f"<dt>{name}</dt><dd>{number}</dd>" in html
+    assert "<dt>clock cycles</dt><dd>16,055</dd>" in html
+    assert "through the simulated engine matrix8x8_exact_to_fp32 under" in Page(html).words
 
 
 def test_page_shows_modules_values_figures_and_commands(render: Any, built: Path) -> None:
