@@ -60,4 +60,4 @@ def test_rows_are_named_after_their_parameters():
         if unit.core:
             assert unit.name == f"{unit.core.name}_s{unit.latency}"
         else:
-            assert unit.latency == 0
+            assert unit.streams == (unit.latency > 0)
