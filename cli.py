@@ -303,13 +303,12 @@ def mutate(
     build: Build = BUILD,
 ) -> None:
     """Put faults into units and see whether the benches notice every one that matters."""
-    from .hdl.configs import select
     from .sim import mutants
     from .sim.verify import SEED
 
     with _progress() as progress:
         reports = mutants.run_all(
-            select(units or ()),
+            mutants.select(units or ()),
             root=build / "sim",
             count=mutants.COUNT if count is None else count,
             seed=SEED if seed is None else seed,

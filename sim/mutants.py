@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -28,7 +28,7 @@ from pathlib import Path
 from amaranth.lib.wiring import In
 
 from .. import files
-from ..hdl.configs import Unit
+from ..hdl.configs import UNITS, Unit
 from . import bench_mutants, verify
 from .bench import JOB_VARIABLE
 from .bench_mutants import SELECT, MutantsJob, Mutated
@@ -42,6 +42,9 @@ COUNT = 200
 
 LANES = 64
 """Cases at a time: the bits of the words that a simulator computes fastest with."""
+
+_WITHOUT_FAULTS = ("sum", "matrix")
+"""Benches whose vectors take many cycles to a result, which `bench_mutants` cannot run yet."""
 
 _LIMIT = 1 << 12
 """Cases a setting before the solver is asked."""
@@ -236,6 +239,22 @@ class Faulty:
     netlist: str
     top: str
     faults: list[Fault]
+
+
+def select(names: Iterable[str] = ()) -> list[Unit]:
+    """Return the units of the given names, all that faults can be put into if none is given.
+
+    Raises
+    ------
+    ValueError
+        If there is no such unit, or its bench cannot be run fault by fault.
+    """
+    known = {unit.name: unit for unit in UNITS.values() if unit.bench not in _WITHOUT_FAULTS}
+    names = list(dict.fromkeys(names)) or list(known)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unit must be one of {', '.join(known)}, not {name!r}")
+    return [known[name] for name in names]
 
 
 def inject(unit: Unit, count: int, seed: int) -> Faulty:

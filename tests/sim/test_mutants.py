@@ -32,9 +32,15 @@ def bench(tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.parametrize(
-    "name", [unit.name for unit in UNITS.values() if unit.bench not in ("sum", "matrix")]
-)
+def test_units_with_sums_are_refused_and_no_other():
+    chosen = {unit.name for unit in mutants.select()}
+    left_out = {unit.bench for unit in UNITS.values() if unit.name not in chosen}
+    assert left_out == {"sum", "matrix"}
+    with pytest.raises(ValueError, match=r"unit must be one of decoder, .*, not 'mac_fp32'"):
+        mutants.select(["mac_fp32"])
+
+
+@pytest.mark.parametrize("name", [unit.name for unit in mutants.select()])
 def test_every_fault_is_noticed_or_proved_to_change_nothing(name, builds, record_property):
     need("verilator")
     unit = UNITS[name]
