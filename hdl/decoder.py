@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """HiF8 code to sign, exponent, significand and flags.
 
-Imports `golden.format` and `hdl.layouts`.
+Imports `golden.format`, `hdl.layouts` and `hdl.unit`.
 """
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, PureInterface
 
@@ -14,11 +14,10 @@ from .layouts import (
     UNPACKED,
     Operand,
     code_layout,
-    code_pattern,
     code_port,
     signature,
 )
-from .unit import Combinational, Stage, Values
+from .unit import Combinational, Stage, Values, named, picked
 
 
 def decode(m: Module, code: Value, name: str) -> PureInterface:
@@ -38,28 +37,31 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
     interface with the ports `UNPACKED`
         The fields, as the ports of `Decoder` carry them.
     """
+    views = {field: data.View(code_layout(field), code) for field in f.DOT_FIELDS}
+    matches = {
+        field.name: fields.prefix == field.prefix if field.prefix else ~fields.prefix.any()
+        for field, fields in views.items()
+    }
+    matches = named(m, matches, name)
+    choices = []
+    for field, fields in views.items():
+        if field.denormal:  # 2^(M - 23): the magnitude 23 - M is {1, 0, ~M}
+            choice = {
+                "magnitude": Cat(~fields.mantissa, Const(0b10, 2)),
+                "negative": Const(1, 1),
+                "mantissa": Const(0, 1),
+            }
+        else:
+            hidden = Const(1, 1 if field.exponent_width else 0)
+            below = Const(0, f.SIGNIFICAND_WIDTH - 1 - field.mantissa_width)
+            choice = {
+                "magnitude": Cat(fields.exponent, hidden),
+                "negative": fields.exponent_sign,
+                "mantissa": Cat(below, fields.mantissa),
+            }
+        choices.append((matches[field.name], choice))
     # The exponent as sign and magnitude: stored bits under a hidden leading one, no bias.
-    magnitude = Signal(5, name=f"{name}__magnitude")
-    negative = Signal(name=f"{name}__negative")
-    mantissa = Signal(3, name=f"{name}__mantissa")
-    with m.Switch(code):
-        for field in f.DOT_FIELDS:
-            fields = data.View(code_layout(field), code)
-            with m.Case(code_pattern(field)):
-                if field.denormal:  # 2^(M - 23): the magnitude 23 - M is {1, 0, ~M}
-                    m.d.comb += [
-                        magnitude.eq(Cat(~fields.mantissa, Const(0b10, 2))),
-                        negative.eq(1),
-                        mantissa.eq(0),
-                    ]
-                else:
-                    hidden = Const(1, 1 if field.exponent_width else 0)
-                    below = Const(0, f.SIGNIFICAND_WIDTH - 1 - field.mantissa_width)
-                    m.d.comb += [
-                        magnitude.eq(Cat(fields.exponent, hidden)),
-                        negative.eq(fields.exponent_sign),
-                        mantissa.eq(Cat(below, fields.mantissa)),
-                    ]
+    magnitude, negative, mantissa = named(m, picked(choices), name).values()
 
     parts = data.View(SIGN_MAGNITUDE, code)
     something = parts.magnitude.any()

@@ -83,12 +83,6 @@ def code_layout(field: DotField) -> data.StructLayout:
     )
 
 
-def code_pattern(field: DotField) -> str:
-    """Return the `Switch` pattern that a code with the given dot field matches."""
-    after = WIDTH - 1 - field.prefix_width
-    return "-" + format(field.prefix, f"0{field.prefix_width}b") + "-" * after
-
-
 def float_layout(source: FloatFormat) -> data.StructLayout:
     """Return the fields of an IEEE word, from bit 0 up."""
     return data.StructLayout(

@@ -5,8 +5,6 @@ Imports `hdl.accumulator`, `hdl.decoder`, `hdl.multiplier`, `hdl.layouts` and `h
 """
 
 from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, PureInterface
@@ -15,7 +13,7 @@ from .accumulator import choose
 from .decoder import HIF8
 from .layouts import Operand, Port
 from .multiplier import multiply
-from .unit import Pipeline, Stage, StreamUnit, Values, held, named
+from .unit import Pipeline, Stage, StreamUnit, Values, held, named, picked
 
 MARKERS = {
     "first": Port(In(1), "1: the first beat of a vector, which begins a sum"),
@@ -122,7 +120,7 @@ class SumOfProducts(StreamUnit):
             }
             for k in range(self.interleave)
         ]
-        started, before = self.sum.start(beat), _pick(sums, beat["turn"])
+        started, before = self.sum.start(beat), picked(zip(beat["turn"], sums, strict=True))
         state = named(
             m, {name: Mux(beat["first"], started[name], before[name]) for name in before}, "before"
         )
@@ -135,7 +133,7 @@ class SumOfProducts(StreamUnit):
             with m.If(taken & turn):
                 m.d.sync += [one[name].eq(added[name]) for name in one]
         done = held(m, moves, {"done": beat["turn"]}, self.latency)["done"]
-        pipe.finish(o, _pick(sums, done))
+        pipe.finish(o, picked(zip(done, sums, strict=True)))
 
     def _turns(self, m: Module, moves: Value) -> Value:
         """Return whose turn it is, a bit for each vector."""
@@ -171,22 +169,6 @@ def hold(products: list[PureInterface], operand: Operand, stage: Stage) -> list[
     fields = operand.product()
     cut = stage({f"{n}_{k}": getattr(p, n) for k, p in enumerate(products) for n in fields})
     return [Fields({n: cut[f"{n}_{k}"] for n in fields}) for k in range(len(products))]
-
-
-def _pick(sums: list[Values], turn: Value) -> Values:
-    """Return the state whose turn it is."""
-    if len(sums) == 1:
-        return sums[0]
-    return {
-        name: reduce(
-            or_,
-            (
-                one[name].as_unsigned() & mine.replicate(len(one[name]))
-                for one, mine in zip(sums, turn, strict=True)
-            ),
-        )
-        for name in sums[0]
-    }
 
 
 class Mac(SumOfProducts):

@@ -4,9 +4,11 @@
 Imports `hdl.layouts`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Cat, Elaboratable, Fragment, Module, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Elaboratable, Fragment, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, PureInterface
 
@@ -171,15 +173,36 @@ def named(m: Module, values: Values, suffix: str) -> Values:
     return signals
 
 
+def picked(choices: Iterable[tuple[Value, Values]]) -> Values:
+    """Return the values whose select is set, of selects of which one always is."""
+    choices = list(choices)
+    if len(choices) == 1:
+        return choices[0][1]
+    return {
+        name: reduce(
+            or_,
+            (
+                values[name].as_unsigned() & select.replicate(len(values[name]))
+                for select, values in choices
+            ),
+        )
+        for name in choices[0][1]
+    }
+
+
 def held(m: Module, moves: Value, values: Values, stage: int) -> Values:
-    """Return registers of values, taken where a stage moves; they are named after its number."""
+    """Return registers of values, taken where a stage moves; they are named after its number.
+
+    A constant needs none.
+    """
+    varying = {name: value for name, value in values.items() if not isinstance(value, Const)}
     registers = {
         name: Signal(Shape.cast(value.shape()), name=f"{name}_{stage}", reset_less=True)
-        for name, value in values.items()
+        for name, value in varying.items()
     }
     with m.If(moves):
-        m.d.sync += [registers[name].eq(value) for name, value in values.items()]
-    return registers
+        m.d.sync += [registers[name].eq(value) for name, value in varying.items()]
+    return values | registers
 
 
 class StreamUnit(wiring.Component):
