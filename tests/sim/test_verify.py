@@ -79,10 +79,10 @@ def test_real_tensors_are_encoded_as_golden_under_every_option(simulator, builds
 
 FAULTS = [
     ("decoder", r"code\[6:0\] == 7'h6f", "code[6:0] == 7'h6e"),
-    ("decoder", r"8'b\?10\?\?\?\?\?", "8'b?11?????"),
+    ("decoder", r"code\[6:5\] == 2'h2", "code[6:5] == 2'h3"),
     ("encoder_fp32_ta", r"\| x\[22:0\]", "| x[22:1]"),
     ("encoder_fp32_ta", r">= 7'h69", ">= 7'h6a"),
-    ("encoder_fp32", r"\} >= x\[13:0\]", "} > x[13:0]"),
+    ("encoder_fp32", r"discarded >= x", "discarded > x"),
     ("to_fp32", r"8'h7f", "8'h7e"),
     ("multiplier", r"\} \* \{", "} + {"),
     ("to_fp16_s2", r"assign i_ready = ", "assign i_ready = 1'h1 | "),
