@@ -28,9 +28,9 @@ MAX_PRODUCTS = 1 << 20
 def exact_width(operand: Operand, max_products: int) -> int:
     """Return the bits of a two's complement sum of so many products, in units of the smallest.
 
-    The magnitude of a sum is at most `max_products` times that of the largest product, which
-    has `product_width` bits: so it is below 2^(product_width + ceil(log2(max_products))), or that
-    number itself where both are powers of two; and then one bit more, the sign's, holds it.
+    The largest product is below 2^product_width, so the magnitude of a sum is below
+    2^(product_width + ceil(log2(max_products))): with one bit more, the sign's, it fits. For HiF8
+    and 2^20 products that is 75 + 20 + 1 = 96 bits; the largest sum is 2^20 times 2^30, 2^94 units.
     """
     return operand.product_width + ceil_log2(max_products) + 1
 
@@ -90,7 +90,7 @@ class Exact:
     lanes : int
         Products a beat.
     max_products : int
-        How many products a sum may have; one more may wrap it around.
+        How many products a sum may have; with more it may wrap around.
 
     Attributes
     ----------

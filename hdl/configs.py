@@ -23,7 +23,7 @@ from .mac import Mac
 from .matrix import MatrixEngine
 from .multiplier import Multiplier
 from .readout import Readout
-from .unit import HANDSHAKE, StreamPorts
+from .unit import HANDSHAKE, Combinational, StreamPorts, StreamUnit
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +78,29 @@ class Unit:
         return self._component.ports
 
     @property
+    def _inner(self) -> Combinational | StreamUnit:
+        """What is between the ports."""
+        return getattr(self._component, "unit", self._component)
+
+    @property
     def latency(self) -> int:
         """Clock edges from an accepted input to its output with no stall."""
         return self._component.latency
 
     @property
+    def initiation_interval(self) -> int | None:
+        """Clock cycles from one accepted input to the next with no stall; None without a clock."""
+        return self._inner.initiation_interval
+
+    @property
+    def waits(self) -> str:
+        """What waits longer than `initiation_interval`, though the receiver is ready."""
+        return getattr(self._inner, "waits", "")
+
+    @property
     def max_products(self) -> int | None:
-        """How many products a sum has room for; None if that is no question."""
-        made = self._component
-        return getattr(getattr(made, "unit", made), "max_products", None)
+        """How many products a sum may have; None if any number, or if that is no question."""
+        return self._inner.max_products
 
     @property
     def streams(self) -> bool:

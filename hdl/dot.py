@@ -17,6 +17,8 @@ class DotProduct(SumOfProducts):
     of `lanes` is padded with zero codes.
 
     Latency: `latency` cycles from the last beat of a vector to its sum, initiation interval 1.
+    Largest K: `max_products` products a vector for an exact sum, any number for an FP32 one; zero
+    codes add nothing.
 
     All else as for `SumOfProducts`.
     """

@@ -96,6 +96,13 @@ def _header(unit: Unit) -> str:
     """Return the comment that stands above a unit's module."""
     parameters = ", ".join(f"{k} = {v}" for k, v in _parameters(unit).items()) or "none"
     latency = f"{unit.latency} cycles" + ("" if unit.latency else ", combinational")
+    limits = {"Latency": latency}
+    if unit.initiation_interval is not None:
+        cycles = f"{unit.initiation_interval} cycle{'s' * (unit.initiation_interval > 1)}"
+        limits["Interval"] = "; ".join(filter(None, (cycles, unit.waits)))
+    if "accumulator" in unit.parameters:
+        most = "any number" if unit.max_products is None else f"up to {unit.max_products}"
+        limits["Products"] = f"{most} in a sum"
     tools = ", ".join(f"{name} {number}" for name, number in tool_versions().items())
     rows = [
         (("in" if port.member.flow == wiring.In else "out"), name + _range(port), port.bits)
@@ -109,7 +116,7 @@ def _header(unit: Unit) -> str:
         "",
         "Format      HiFloat8 (HiF8), arXiv 2409.16626",
         f"Parameters  {parameters}",
-        f"Latency     {latency}",
+        *(f"{key:<12}{text}" for key, text in limits.items()),
         "Ports",
         *(f"  {flow:<4}{name:<{width}}  {bits}" for flow, name, bits in rows),
         "",
@@ -148,6 +155,8 @@ def entry(unit: Unit, text: str) -> dict[str, object]:
         "summary": unit.summary,
         "parameters": _parameters(unit),
         "latency": unit.latency,
+        "initiation_interval": unit.initiation_interval,
+        "max_products": unit.max_products,
         "ports": [
             {
                 "name": name,

@@ -25,6 +25,7 @@ class SumOfProducts(StreamUnit):
     """Add up the products of two vectors, so many elements a beat.
 
     Latency: `latency` cycles from the last beat of a vector to its sum, initiation interval 1.
+    Largest K: `max_products` products a vector for an exact sum, any number for an FP32 one.
 
     A vector is any number of beats, the first and the last marked; a vector may follow the other
     without a gap. After a reset the first beat must be marked, or its sum starts from anything.
@@ -175,6 +176,7 @@ class Mac(SumOfProducts):
     """Multiply and accumulate, a product a beat.
 
     Latency: `latency` cycles from the last beat of a vector to its sum, initiation interval 1.
+    Largest K: `max_products` products a vector for an exact sum, any number for an FP32 one.
 
     All else as for `SumOfProducts`.
     """

@@ -29,7 +29,8 @@ class MatrixEngine(StreamUnit):
     are read out row by row, scaled and rounded, while the next tile is added up.
 
     Latency: `latency` cycles from the last beat of a tile to its first row. Initiation interval 1
-    for tiles of K >= rows beats; a shorter tile waits for the rows of the one before.
+    for tiles of K >= rows beats; a shorter tile waits for the rows of the one before. Largest K:
+    `max_products` for exact sums, any number for FP32 ones.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ class MatrixEngine(StreamUnit):
     o : Out(stream.Signature(...))
         `c`, a row of C as FP32 words or HiF8 codes, the first column lowest; `last_row`.
     """
+
+    waits = "the last beat of a tile waits for the rows of the one before"
 
     def __init__(
         self,

@@ -71,6 +71,7 @@ class Readout(Combinational):
         total = choose(accumulator, operand=operand, lanes=1, max_products=max_products)
         self.exact = accumulator == "exact"
         self.operand = operand
+        self.max_products = total.max_products
         self.encoder = Encoder(source=f.FP32, hybrid=True) if output == "hif8" else None
         state = {
             name: port._replace(member=In(port.member.shape)) for name, port in total.state.items()

@@ -44,9 +44,15 @@ class Combinational(wiring.Component):
         Inputs, then outputs.
     latency : int
         0.
+    initiation_interval : None
+        There is no clock to count in.
+    max_products : int, optional
+        How many products a sum may have, if it reads one that has a limit.
     """
 
     latency = 0
+    initiation_interval = None
+    max_products: int | None = None
     stages = 1
 
     def __init__(self, inputs: dict[str, Port], outputs: dict[str, Port]) -> None:
@@ -219,7 +225,17 @@ class StreamUnit(wiring.Component):
     ----------
     inputs, outputs, latency
         As given.
+    initiation_interval : int
+        Clock cycles from one accepted input to the next with no stall.
+    waits : str
+        What waits longer than that, though the receiver is ready.
+    max_products : int, optional
+        How many products a sum may have, if it is one that has a limit.
     """
+
+    initiation_interval = 1
+    waits = ""
+    max_products: int | None = None
 
     def __init__(self, inputs: dict[str, Port], outputs: dict[str, Port], latency: int) -> None:
         self.inputs = inputs

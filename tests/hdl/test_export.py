@@ -69,11 +69,26 @@ def test_manifest_tells_the_files(exported, manifest):
     for entry in manifest["modules"]:
         content = (exported / entry["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
-        assert entry["latency"] == UNITS[entry["unit"]].latency
+        unit = UNITS[entry["unit"]]
+        for key in ("latency", "initiation_interval", "max_products"):
+            assert entry[key] == getattr(unit, key)
     assert {path.name for path in exported.iterdir()} == {
         "manifest.json",
         *(entry["file"] for entry in manifest["modules"]),
     }
+
+
+def test_manifest_and_header_state_latency_interval_and_products(exported, manifest):
+    for entry in manifest["modules"]:
+        header = (exported / entry["file"]).read_text().split("\nmodule")[0]
+        assert f"\n// Latency     {entry['latency']} cycles" in header
+        interval = "1 cycle" if entry["latency"] else None
+        assert (f"\n// Interval    {interval}" in header) == bool(interval)
+        assert entry["initiation_interval"] == (1 if interval else None)
+        kind = entry["parameters"].get("accumulator")
+        most = {"exact": f"up to {2**20}", "fp32": "any number", None: None}[kind]
+        assert (f"\n// Products    {most} in a sum\n" in header) == bool(kind)
+        assert entry["max_products"] == (2**20 if kind == "exact" else None)
 
 
 def test_no_file_holds_a_path(exported):
