@@ -88,13 +88,33 @@ class Job:
 
 @dataclass
 class Tally:
-    """What a bench found out so far; `coverage` is from `Coverage.result`, if it keeps any."""
+    """What a bench found out so far.
+
+    Attributes
+    ----------
+    cases, mismatches : int
+        How many cases were compared, and how many of them differed.
+    seconds : float
+        From the first case made to the last compared.
+    first : dict, optional
+        The first mismatch.
+    coverage : dict, optional
+        From `Coverage.result`, if the bench keeps any.
+    latency, interval : int, optional
+        Clock cycles measured with neither gaps nor stalls: the fewest from an accepted item to what
+        comes of it, and the most from one accepted item to the next.
+    random_products : int, optional
+        How many random products were in the sums compared.
+    """
 
     cases: int = 0
     mismatches: int = 0
     seconds: float = 0.0
     first: dict[str, object] | None = None
     coverage: dict[str, object] | None = None
+    latency: int | None = None
+    interval: int | None = None
+    random_products: int | None = None
 
     def compare(
         self, inputs: Arrays, options: dict[str, int], expected: Arrays, got: Arrays

@@ -22,7 +22,7 @@ from ..hdl.configs import UNITS, Unit
 from . import programs
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import Traffic, reset, transact
+from .streams import Traffic, reset, reset_when_full, transact
 
 TRAFFIC = {
     "steady": (0.0, 0.0),
@@ -58,11 +58,14 @@ class Tiles:
         Codes, of shape (tiles, beats, rows) and (tiles, beats, columns).
     options : dict of numpy.ndarray
         What is read with the last beat, of shape (tiles,).
+    random_products : int
+        How many of the products were drawn from the whole space.
     """
 
     a: np.ndarray
     b: np.ndarray
     options: Arrays
+    random_products: int = 0
 
     @property
     def beats(self) -> int:
@@ -95,7 +98,7 @@ def _drawn(unit: Unit, tiles: int, rng: np.random.Generator) -> Arrays:
 def _random(unit: Unit, tiles: int, beats: int, rng: np.random.Generator) -> Tiles:
     """Draw tiles of so many beats."""
     a, b = (programs.random_codes(rng, (tiles, beats, size)) for size in tile_size(unit))
-    return Tiles(a, b, _drawn(unit, tiles, rng))
+    return Tiles(a, b, _drawn(unit, tiles, rng), tiles * beats * unit.products)
 
 
 def _crossed(unit: Unit, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Tiles:
@@ -175,11 +178,6 @@ def count(job: Job) -> int:
     tiles += sum(_count(job, beats) for beats in LENGTHS)
     tiles += (len(TRAFFIC) - 1) * SHORT * len(LENGTHS)
     return unit.parameters["rows"] * tiles
-
-
-def products(job: Job) -> int:
-    """Return how many random products are in the tiles of the first traffic."""
-    return sum(beats * _count(job, beats) for beats in LENGTHS) * UNITS[job.unit].products
 
 
 def expect(unit: Unit, tiles: Tiles) -> Arrays:
@@ -266,7 +264,20 @@ def _broken(
     return broken
 
 
-def _compare(tally: Tally, unit: Unit, batches: list[Tiles], traffic: Traffic) -> Arrays:
+def _measured(
+    unit: Unit, batches: list[Tiles], traffic: Traffic, last: list[int]
+) -> tuple[int, int]:
+    """Return the latency, and the interval: cycles a beat, for tiles with as many as rows."""
+    rows, _ = tile_size(unit)
+    lengths = np.concatenate([np.full(len(tiles.a), tiles.beats) for tiles in batches])
+    ends = np.array(traffic.accepted)[np.flatnonzero(last)]
+    firsts = np.array(traffic.emitted)[::rows]
+    free = lengths[1:] >= rows
+    beats = np.ceil(np.diff(firsts)[free] / lengths[1:][free])
+    return int((firsts - ends).min()), int(beats.max())
+
+
+def compare(tally: Tally, unit: Unit, batches: list[Tiles], traffic: Traffic) -> Arrays:
     """Compare the rows that came out with golden's, and return them."""
     got = {}
     for name in unit.outputs:
@@ -290,7 +301,7 @@ async def tiles_as_golden(dut: object) -> None:
     job = Job.load()
     assert job.lanes == 1, "an engine is simulated in one lane"
     run = _blocks if job.tensors else _cases
-    tally = Tally()
+    tally = Tally(random_products=0)
     broken = await run(dut, job, tally)
     tally.save(job)
     assert not broken, broken[0]
@@ -309,11 +320,19 @@ async def _cases(dut: object, job: Job, tally: Tally) -> list[str]:
         items = _items(unit, batches, rng)
         rows = sum(items["last"]) * unit.parameters["rows"]
         if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+            depth = unit.latency + unit.parameters["rows"]
+            ones = _items(unit, [_random(unit, depth + 2, 1, rng)], rng)
+            broken += await reset_when_full(dut, ones, unit.outputs, depth=depth, rng=rng)
             await transact(dut, items, unit.outputs, rows - 9, **how)
             await reset(dut)
         traffic = await transact(dut, items, unit.outputs, rows, **how)
         broken += _broken(unit, name, batches, traffic, items["last"])
-        _compare(tally, unit, batches, traffic)
+        compare(tally, unit, batches, traffic)
+        if not broken:
+            tally.random_products += sum(tiles.random_products for tiles in batches)
+            if name == "steady":
+                measured = _measured(unit, batches, traffic, items["last"])
+                tally.latency, tally.interval = measured
         tally.seconds = time.perf_counter() - begin
         job.file("progress").write_text(str(tally.cases))
     return broken
@@ -338,7 +357,7 @@ async def _blocks(dut: object, job: Job, tally: Tally) -> list[str]:
         rows = sum(items["last"]) * unit.parameters["rows"]
         traffic = await transact(dut, items, unit.outputs, rows, gap=0, stall=0, rng=rng)
         broken += _broken(unit, "steady", batches, traffic, items["last"])
-        kept.append(_compare(tally, unit, batches, traffic)["c"])
+        kept.append(compare(tally, unit, batches, traffic)["c"])
         tally.seconds = time.perf_counter() - begin
         job.file("progress").write_text(str(tally.cases))
         if broken:

@@ -6,6 +6,7 @@ and have data of their own; whatever `a`, `b` and `acc` are between the beats th
 random.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ..hdl.configs import UNITS, Unit
 from . import programs
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import Traffic, reset, transact
+from .streams import Traffic, reset, reset_when_full, transact
 
 TRAFFIC = {
     "steady": (0.0, 0.0),
@@ -48,11 +49,14 @@ class Batch:
         Codes, of shape (vectors, beats, columns, lanes).
     acc : numpy.ndarray of uint32
         FP32 words to start from, of shape (vectors, columns).
+    random_products : int
+        How many of the products were drawn from the whole space.
     """
 
     a: np.ndarray
     b: np.ndarray
     acc: np.ndarray
+    random_products: int = 0
 
 
 def _interleave(unit: Unit) -> int:
@@ -71,14 +75,14 @@ def _columns(job: Job) -> int:
 def _vectors(job: Job, beats: int) -> int:
     """Return how many random vectors of a length the first traffic has in each column."""
     each = job.random_cases * RANDOM / len(LENGTHS) / _columns(job) / UNITS[job.unit].products
-    return max(SHORT, round(each / beats + 0.5))
+    return max(SHORT, math.ceil(each / beats))
 
 
 def _random(unit: Unit, columns: int, beats: int, vectors: int, rng: np.random.Generator) -> Batch:
     """Draw vectors of so many beats."""
     shape = vectors, beats, columns, unit.products
     a, b = (programs.random_codes(rng, shape) for _ in range(2))
-    return Batch(a, b, programs.random_words(rng, (vectors, columns)))
+    return Batch(a, b, programs.random_words(rng, (vectors, columns)), a.size)
 
 
 def _spread(
@@ -144,12 +148,6 @@ def count(job: Job) -> int:
     return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))
 
 
-def products(job: Job) -> int:
-    """Return how many random products are in the sums of the first traffic."""
-    beats = sum(beats * _vectors(job, beats) for beats in LENGTHS)
-    return beats * _columns(job) * UNITS[job.unit].products
-
-
 def expect(unit: Unit, batch: Batch) -> Arrays:
     """Return golden's sums of a batch, of shape (vectors, columns)."""
     a, b = (
@@ -211,8 +209,7 @@ def _broken(unit: Unit, name: str, traffic: Traffic, last: list[int], sums: int)
     broken = [f"{name}: {text}" for text in traffic.broken]
     if len(traffic.accepted) < len(last) or len(traffic.emitted) < sums:
         return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
-    ends = np.array(traffic.accepted)[np.flatnonzero(last)]
-    delays = np.array(traffic.emitted) - ends
+    delays = _delays(traffic, last)
     gap, stall = TRAFFIC[name]
     if stall == 0 and not (delays == unit.latency).all():
         broken.append(f"{name}: latency {delays.min()} to {delays.max()}, not {unit.latency}")
@@ -224,13 +221,18 @@ def _broken(unit: Unit, name: str, traffic: Traffic, last: list[int], sums: int)
     return broken
 
 
+def _delays(traffic: Traffic, last: list[int]) -> np.ndarray:
+    """Return the cycles from the last beat of every vector to its sum."""
+    return np.array(traffic.emitted) - np.array(traffic.accepted)[np.flatnonzero(last)]
+
+
 @cocotb.test()
 async def sums_as_golden(dut: object) -> None:
     """Send vectors under every kind of traffic and compare each sum that comes out, in order."""
     job = Job.load()
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
-    tally = Tally()
+    tally = Tally(random_products=0)
     broken: list[str] = []
     every = (1 << job.lanes) - 1
     begin = time.perf_counter()
@@ -242,18 +244,28 @@ async def sums_as_golden(dut: object) -> None:
         how = {"gap": gap, "stall": stall, "rng": rng, "every": every}
         how |= {"latency": unit.latency, "emits": items["last"]}
         if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+            depth = unit.latency
+            brief = [_random(unit, _columns(job), 1, depth + 2, rng)]
+            full = {"depth": depth, "rng": rng, "every": every}
+            ones = _items(unit, job.lanes, brief, rng)
+            broken += await reset_when_full(dut, ones, unit.outputs, **full)
             await transact(dut, items, unit.outputs, sums - 9, **how)
             await reset(dut)
         traffic = await transact(dut, items, unit.outputs, sums, **how)
         broken += _broken(unit, name, traffic, items["last"], sums)
-        _compare(tally, unit, job.lanes, batches, traffic)
+        compare(tally, unit, job.lanes, batches, traffic)
+        if not broken:
+            tally.random_products += sum(batch.random_products for batch in batches)
+            if name == "steady":
+                tally.latency = int(_delays(traffic, items["last"]).min())
+                tally.interval = traffic.interval
         tally.seconds = time.perf_counter() - begin
         job.file("progress").write_text(str(tally.cases))
     tally.save(job)
     assert not broken, broken[0]
 
 
-def _compare(tally: Tally, unit: Unit, lanes: int, batches: list[Batch], traffic: Traffic) -> None:
+def compare(tally: Tally, unit: Unit, lanes: int, batches: list[Batch], traffic: Traffic) -> None:
     """Compare the sums that came out with golden's."""
     expected = concatenated(expect(unit, batch) for batch in batches)
     shown = concatenated(_shown(unit, batch) for batch in batches)

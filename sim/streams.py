@@ -7,6 +7,7 @@ it is low, and everything is read before it rises, which is the same in every si
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from cocotb.triggers import Timer
@@ -34,6 +35,11 @@ class Traffic:
     emitted: list[int] = field(default_factory=list)
     outputs: dict[str, list[int]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+
+    @property
+    def interval(self) -> int:
+        """The most cycles from one accepted item to the next."""
+        return int(np.diff(self.accepted).max(initial=0))
 
 
 class Stages:
@@ -134,6 +140,7 @@ async def transact(
     every: int = 1,
     latency: int | None = None,
     emits: list[int] | None = None,
+    cycles: int | None = None,
 ) -> Traffic:
     """Send items into a stream until so many have come out of another.
 
@@ -158,15 +165,18 @@ async def transact(
         they are in stages that move on as soon as they can (`Stages`).
     emits : list of int, optional
         Whether each item comes out again, by default all.
+    cycles : int, optional
+        After how many clock cycles to stop at the latest; by default after so many that a unit
+        which never lets the last item out is cut off.
 
     Returns
     -------
     Traffic
-        What went in and out, and when. A unit that never lets the last item out is cut off.
+        What went in and out, and when.
     """
     outputs = tuple(outputs)
     items = len(next(iter(inputs.values())))
-    patience = 100 + int(20 * items / (1 - gap) / (1 - stall))
+    patience = 100 + int(20 * items / (1 - gap) / (1 - stall)) if cycles is None else cycles
     traffic = Traffic(outputs={name: [] for name in outputs})
     drives = [(getattr(dut, name), values) for name, values in inputs.items()]
     reads = [getattr(dut, name) for name in outputs]
@@ -207,6 +217,43 @@ async def transact(
         await HALF_PERIOD
         cycle += 1
     return traffic
+
+
+async def reset_when_full(
+    dut: object,
+    inputs: dict[str, list[int]],
+    outputs: Iterable[str],
+    *,
+    depth: int,
+    rng: np.random.Generator,
+    every: int = 1,
+) -> list[str]:
+    """Reset a unit at every moment while it fills up: nothing of what is inside may come out.
+
+    Parameters
+    ----------
+    dut, inputs, outputs, rng, every
+        As for `transact`; every input item should come out, for only those can be seen to.
+    depth : int
+        After how many cycles it is full, the receiver taking nothing. It is also reset after as
+        many in which the receiver takes some.
+
+    Returns
+    -------
+    list of str
+        What came out.
+    """
+    broken = []
+    silence = {name: [] for name in inputs}
+    for stall, cycles in product((1.0, 0.5), range(1, depth + 2)):
+        how = {"rng": rng, "every": every}
+        await transact(dut, inputs, outputs, depth, gap=0, stall=stall, cycles=cycles, **how)
+        await reset(dut)
+        after = await transact(dut, silence, outputs, 1, gap=0, stall=0, cycles=2 * depth, **how)
+        broken += after.broken
+        if after.emitted:
+            broken.append(f"an item came out after a reset in cycle {cycles}")
+    return broken
 
 
 def _agreed(port: object, every: int, traffic: Traffic, cycle: int) -> bool:

@@ -69,6 +69,8 @@ class Verdict:
     coverage : dict, optional
         Which bins the bench's cases hit, from `Coverage.result`; if any that must be was not, the
         bench is too weak, and has failed.
+    latency, interval, random_products : int, optional
+        What the bench measured and counted, as `Tally` has it.
     """
 
     unit: str
@@ -84,6 +86,9 @@ class Verdict:
     command: str = ""
     first: dict[str, dict[str, int]] | None = None
     coverage: dict[str, object] | None = None
+    latency: int | None = None
+    interval: int | None = None
+    random_products: int | None = None
 
 
 def bench_module(unit: Unit) -> str:
@@ -301,7 +306,7 @@ def run(
         note=note,
         command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
         first=tally["first"],
-        coverage=tally["coverage"],
+        **{key: tally[key] for key in ("coverage", "latency", "interval", "random_products")},
     )
     outputs: Arrays = {}
     if tensors is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every unit against golden under every simulator; and whether a wrong circuit is noticed."""
 
+import math
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from conftest import need
 from hif8.analysis import digits
 from hif8.golden.format import FP32
 from hif8.hdl.configs import UNITS
+from hif8.hdl.export import entry
 from hif8.sim import bench_encoder, lanes, verify
 from hif8.sim.bench import Job
 from hif8.sim.simulators import SIMULATORS, SimulatorError
@@ -34,9 +36,40 @@ EXPECTED = {
 }
 
 
+RANDOM_PRODUCTS = {"verilator": 1 << 20, "icarus": 1 << 16}
+"""Random products that a sum's bench draws at least, in each of its units."""
+
+
+def expected_vectors(lengths, short: int, products: int) -> int:
+    """Random vectors of five kinds of traffic: of the first equally many products a length."""
+    share = products / len(lengths)
+    return sum(max(short, math.ceil(share / beats)) + 4 * short for beats in lengths)
+
+
+def expected_sums(unit, simulator: str) -> int:
+    lanes = {"verilator": 16, "icarus": 8}[simulator] // unit.products or 1
+    columns = lanes * unit.parameters.get("interleave", 1)
+    kinds = [75**2] * 2 + [600] * 2 + [1] * 6 + [9**4]
+    kinds += [81 * 36 * 8] * (unit.parameters["accumulator"] == "fp32")
+    rows = sum(math.ceil(kind / columns) for kind in kinds)
+    products = RANDOM_PRODUCTS[simulator] / columns / unit.products
+    return columns * (rows + expected_vectors((1, 2, 3, 5, 8, 16, 33, 64), 12, products))
+
+
+def expected_rows(unit, simulator: str) -> int:
+    rows, cols = (unit.parameters[name] for name in ("rows", "cols"))
+    tiles = 64 * (8 if unit.parameters["output"] == "hif8" else 1)
+    for kinds, vectors in ((8, 38), (1, 81), (2, 64), (6, 1)):
+        tiles += kinds * math.ceil(vectors / rows) * math.ceil(vectors / cols)
+    products = RANDOM_PRODUCTS[simulator] / unit.products
+    return rows * (tiles + expected_vectors((1, 3, 4, 5, 8, 9, 33, 64), 6, products))
+
+
 def expected_cases(unit, simulator: str) -> int:
     if unit.core:
         return 5000
+    if unit.bench in SUMS:
+        return SUMS[unit.bench](unit, simulator)
     if unit.name in EXPECTED:
         return EXPECTED[unit.name]
     if "hybrid" in unit.options:
@@ -44,21 +77,33 @@ def expected_cases(unit, simulator: str) -> int:
     return 4 * (DIRECTED_TA + RANDOM[simulator])
 
 
+SUMS = {"sum": expected_sums, "matrix": expected_rows}
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("name", UNITS)
 def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property):
     need(simulator)
     unit = UNITS[name]
-    sums = unit.bench in ("sum", "matrix")
-    effort = None if sums else RANDOM[simulator]
+    effort = None if unit.bench in SUMS else RANDOM[simulator]
     verdict, _ = verify.run(unit, simulator, root=builds, random_cases=effort)
     record_property("cases", verdict.cases)
     record_property("mismatches", verdict.mismatches)
     assert verdict.note == ""
     assert verdict.mismatches == 0
     assert verdict.cases == verdict.expected > 0
-    assert sums or verdict.cases == expected_cases(unit, simulator)
+    assert verdict.cases == expected_cases(unit, simulator)
     assert verdict.status == "pass"
+    stated = entry(unit, "")
+    if unit.streams:
+        assert (verdict.latency, verdict.interval) == (
+            stated["latency"],
+            stated["initiation_interval"],
+        )
+    else:
+        assert stated["initiation_interval"] is None
+    if unit.bench in SUMS:
+        assert verdict.random_products >= RANDOM_PRODUCTS[simulator]
     if unit.bench == "encoder":
         assert verdict.coverage["hit"] == verdict.coverage["bins"] > 1000
     else:
