@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bench of exact sums at their limit: as many of the largest products as a sum has room for.
+
+Imports `golden.format`, `sim.bench`, `sim.bench_matrix`, `sim.bench_sum` and `sim.streams`. It is
+no unit's own bench: a million cycles a sum are for a fast simulator, whose clock runs by itself
+while the codes stay the same.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import Timer
+
+from ..golden import format as f
+from ..hdl.configs import UNITS, Unit
+from . import bench_matrix, bench_sum
+from .bench import Job, Tally
+from .streams import reset, transact
+
+SUMS = 3
+"""Vectors or tiles, one after the other."""
+_TINY = 0x01
+
+
+@dataclass(frozen=True)
+class Run:
+    """A vector or a tile whose codes stay the same for many beats.
+
+    Attributes
+    ----------
+    a, b : numpy.ndarray of uint8
+        A row of codes for every stretch of beats, as wide as the ports.
+    beats : tuple of int
+        How many beats each stretch has; the last has one.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    beats: tuple[int, ...]
+
+    def codes(self, name: str) -> np.ndarray:
+        """Return the codes of `a` or `b` at every beat."""
+        return np.repeat(getattr(self, name), self.beats, axis=0)
+
+
+def runs(unit: Unit, lanes: int) -> Iterator[Run]:
+    """Yield sums of as many products as there may be: the largest, of either sign, then of both.
+
+    The third begins and ends with the smallest product of all, which must be left of it.
+    """
+    if unit.bench == "matrix":
+        left, right = map(np.arange, bench_matrix.tile_size(unit))
+        beats = unit.max_products
+    else:
+        left = right = np.arange(lanes * unit.products) // unit.products
+        beats = unit.max_products // unit.products
+    largest = f.MAX | (right & 1) * f.SIGN_BIT
+    for sign in (0, 1):
+        same = f.MAX | (left // 2 + sign & 1) * f.SIGN_BIT
+        yield Run(np.uint8([same] * 2), np.uint8([largest] * 2), (beats - 1, 1))
+    a = np.array([_TINY, f.MAX, f.MAX | f.SIGN_BIT, _TINY], np.uint8)
+    tiny = np.full_like(largest, _TINY)
+    yield Run(
+        np.repeat(a[:, None], left.size, axis=1),
+        np.uint8([tiny, largest, largest, tiny]),
+        (1, beats // 2 - 1, beats // 2 - 1, 1),
+    )
+
+
+def as_batch(unit: Unit, lanes: int, run: Run) -> bench_sum.Batch | bench_matrix.Tiles:
+    """Return a run as what the unit's own bench takes one at a time."""
+    a, b = (run.codes(name)[None] for name in "ab")
+    if unit.bench == "matrix":
+        options = {name: np.zeros(1, int) for name in bench_matrix.option_names(unit)}
+        return bench_matrix.Tiles(a, b, options)
+    shape = 1, -1, lanes, unit.products
+    return bench_sum.Batch(a.reshape(shape), b.reshape(shape), np.zeros((1, lanes), np.uint32))
+
+
+def count(job: Job) -> int:
+    """Return how many sums, or rows of sums, the bench must compare."""
+    unit = UNITS[job.unit]
+    return SUMS * (unit.parameters["rows"] if unit.bench == "matrix" else job.lanes)
+
+
+def _steps(unit: Unit, run: Run) -> list[tuple[int, dict[str, int]]]:
+    """Return for how many beats the ports stay what they are; the first beat is by itself."""
+    a, b = ([int.from_bytes(row.tobytes(), "little") for row in codes] for codes in (run.a, run.b))
+    steps = [(n, {"a": x, "b": y}) for n, x, y in zip(run.beats, a, b, strict=True)]
+    beats, ports = steps[0]
+    steps[:1] = [(1, ports | {"first": 1}), (beats - 1, ports)]
+    steps[-1] = (1, steps[-1][1] | {"last": 1})
+    names = unit.data_inputs
+    return [(n, {name: ports.get(name, 0) for name in names}) for n, ports in steps if n]
+
+
+async def _hold(dut: object, ports: dict[str, int], beats: int) -> bool:
+    """Send the same beat many times; return whether the unit was ready for the next."""
+    for name, value in ports.items():
+        getattr(dut, name).value = value
+    dut.i_valid.value = 1
+    dut.o_ready.value = 1
+    clock = Clock(dut.clk, 2, "ns", impl="gpi")
+    clock.start(start_high=False)
+    await Timer(2 * beats, "ns")
+    clock.stop()
+    return bool(int(dut.i_ready.value))
+
+
+@cocotb.test()
+async def limits_as_golden(dut: object) -> None:
+    """Send sums of as many products as there may be, and compare every bit of what comes out."""
+    job = Job.load()
+    unit = UNITS[job.unit]
+    rng = np.random.default_rng(job.seed)
+    tally = Tally()
+    results = unit.parameters["rows"] if unit.bench == "matrix" else 1
+    how = {"gap": 0, "stall": 0, "rng": rng, "every": (1 << job.lanes) - 1}
+    begin = time.perf_counter()
+    await reset(dut)
+    for run in runs(unit, job.lanes):
+        *steps, (_, last) = _steps(unit, run)
+        for beats, ports in steps:
+            assert await _hold(dut, ports, beats), "i_ready fell while the receiver took all"
+        items = {name: [value] for name, value in last.items()}
+        traffic = await transact(dut, items, unit.outputs, results, **how)
+        batch = as_batch(unit, job.lanes, run)
+        if unit.bench == "matrix":
+            bench_matrix.compare(tally, unit, [batch], traffic)
+        else:
+            bench_sum.compare(tally, unit, job.lanes, [batch], traffic)
+        tally.seconds = time.perf_counter() - begin
+        job.file("progress").write_text(str(tally.cases))
+    tally.save(job)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact sums of as many of the largest products as they have room for, in the exported Verilog."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import need
+from hif8.hdl.configs import UNITS
+from hif8.sim import bench_limits, bench_matrix, bench_sum, verify
+
+LIMITED = [u for u in UNITS.values() if u.streams and u.max_products]
+
+
+@pytest.mark.parametrize("unit", LIMITED, ids=lambda unit: unit.name)
+def test_a_sum_of_as_many_of_the_largest_products_as_stated_is_exact(unit, builds, record_property):
+    need("verilator")
+    if unit.bench == "matrix" and unit.products < 64:
+        pytest.skip("the largest engine is run")
+    verdict, _ = verify.run(replace(unit, bench="limits"), "verilator", root=builds)
+    record_property("cases", verdict.cases)
+    record_property("mismatches", verdict.mismatches)
+    rows = 8 if unit.bench == "matrix" else max(1, 16 // unit.products)
+    assert (verdict.status, verdict.note) == ("pass", "")
+    assert verdict.cases == verdict.expected == 3 * rows
+
+
+def test_the_limits_are_the_integers():
+    unit = UNITS["mac_exact"]
+    sums = []
+    for run in bench_limits.runs(unit, 4):
+        assert sum(run.beats) == unit.max_products == 2**20
+        [words] = bench_sum.expect(unit, bench_limits.as_batch(unit, 4, run))["sum"]
+        sums.append([int.from_bytes(word.tobytes(), "little", signed=True) for word in words])
+    most = 2**20 * 2**74  # 2^15 * 2^15 in units of 2^-44
+    assert sums == [[most, -most, -most, most], [-most, most, most, -most], [2] * 4]
+
+
+def test_the_limits_of_an_engine_are_the_integers():
+    unit = UNITS["matrix8x8_exact_to_fp32"]
+    signs = np.array([[1, -1] * 4] * 2 + [[-1, 1] * 4] * 2, np.float32)
+    same = np.concatenate([signs, signs]) * np.float32(2.0**50)
+    expected = [same, -same, np.full((8, 8), 2.0**-43, np.float32)]
+    for run, sums in zip(bench_limits.runs(unit, 1), expected, strict=True):
+        assert sum(run.beats) == unit.max_products == 2**20
+        rows = bench_matrix.expect(unit, bench_limits.as_batch(unit, 1, run))["c"]
+        assert np.array_equal(rows.view(np.float32).reshape(8, 8), sums)
