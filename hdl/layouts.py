@@ -139,7 +139,8 @@ class Operand:
         Significand of the largest finite magnitude.
     decode : callable
         ``decode(m, code, name)`` adds a decoder to a module and returns an interface with `sign`,
-        `exponent`, `significand` (left-aligned, 0 for zero and NaN), `zero`, `inf` and `nan`.
+        `exponent`, `significand` (left-aligned: 0 for zero and NaN, and with its highest bit set
+        for all else, infinities too), `zero` (of either sign), `inf` and `nan`.
     """
 
     name: str

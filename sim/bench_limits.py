@@ -21,8 +21,6 @@ from . import bench_matrix, bench_sum
 from .bench import Job, Tally
 from .streams import reset, transact
 
-SUMS = 3
-"""Vectors or tiles, one after the other."""
 _TINY = 0x01
 
 
@@ -48,9 +46,10 @@ class Run:
 
 
 def runs(unit: Unit, lanes: int) -> Iterator[Run]:
-    """Yield sums of as many products as there may be: the largest, of either sign, then of both.
+    """Yield sums of as many products as there may be: of the largest, all of one sign, and of both.
 
-    The third begins and ends with the smallest product of all, which must be left of it.
+    Neighbouring columns have sums of opposite signs; one column by itself has them in turn. The
+    sum of both signs begins and ends with the smallest product of all: twice that is left of it.
     """
     if unit.bench == "matrix":
         left, right = map(np.arange, bench_matrix.tile_size(unit))
@@ -59,7 +58,7 @@ def runs(unit: Unit, lanes: int) -> Iterator[Run]:
         left = right = np.arange(lanes * unit.products) // unit.products
         beats = unit.max_products // unit.products
     largest = f.MAX | (right & 1) * f.SIGN_BIT
-    for sign in (0, 1):
+    for sign in (0,) if right.any() else (0, 1):
         same = f.MAX | (left // 2 + sign & 1) * f.SIGN_BIT
         yield Run(np.uint8([same] * 2), np.uint8([largest] * 2), (beats - 1, 1))
     a = np.array([_TINY, f.MAX, f.MAX | f.SIGN_BIT, _TINY], np.uint8)
@@ -84,7 +83,8 @@ def as_batch(unit: Unit, lanes: int, run: Run) -> bench_sum.Batch | bench_matrix
 def count(job: Job) -> int:
     """Return how many sums, or rows of sums, the bench must compare."""
     unit = UNITS[job.unit]
-    return SUMS * (unit.parameters["rows"] if unit.bench == "matrix" else job.lanes)
+    each = unit.parameters["rows"] if unit.bench == "matrix" else job.lanes
+    return each * len(list(runs(unit, job.lanes)))
 
 
 def _steps(unit: Unit, run: Run) -> list[tuple[int, dict[str, int]]]:

@@ -12,31 +12,14 @@ from itertools import product
 import numpy as np
 import paper
 import pytest
-from amaranth.sim import Simulator
 from hif8.golden.format import BF16, FP16, FP32
 from hif8.hdl.converter import ToFloat
 from hif8.hdl.decoder import Decoder
 from hif8.hdl.encoder import Encoder
 from hif8.hdl.multiplier import Multiplier
+from simulated import combinational as simulate
 
 WORDS = (FP32, FP16, BF16)
-
-
-def simulate(component, rows, outputs):
-    """Return the outputs of a combinational component for each row of inputs."""
-    got = []
-
-    async def bench(context):
-        for row in rows:
-            for name, value in row.items():
-                context.set(getattr(component, name), value)
-            got.append(tuple(context.get(getattr(component, name)) for name in outputs))
-
-    simulator = Simulator(component)
-    simulator.add_testbench(bench)
-    simulator.run()
-    assert len(got) == len(rows) > 0
-    return got
 
 
 def near_boundaries(source):

@@ -9,9 +9,17 @@ from amaranth.sim import Simulator
 from hif8.golden import format as f
 from hif8.hdl.configs import UNITS, select
 from hif8.hdl.converter import ToFloat
+from hif8.hdl.dot import DotProduct
 from hif8.hdl.encoder import Encoder
+from hif8.hdl.mac import Mac
+from hif8.hdl.matrix import MatrixEngine
 from hif8.hdl.multiplier import Multiplier
 from hif8.hdl.unit import Streamed
+
+
+def engine(**how):
+    small = {"rows": 2, "cols": 2, "accumulator": "exact", "output": "fp32"}
+    return MatrixEngine(**(small | how))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +30,29 @@ from hif8.hdl.unit import Streamed
         (lambda: Encoder(source=f.FP32, keep_exact=True), "keep_exact must be False"),
         (lambda: Streamed(unit=Multiplier(), latency=2), "latency must be in 0..1, not 2"),
         (lambda: Streamed(unit=Multiplier(), latency=-1), "latency must be in 0..1, not -1"),
+        (lambda: Mac(accumulator="exact", latency=0), "latency must be in 1..3, not 0"),
+        (lambda: Mac(accumulator="exact", latency=4), "latency must be in 1..3, not 4"),
+        (lambda: Mac(accumulator="exact", interleave=2), "interleave must be in 1..1 for exact"),
+        (lambda: Mac(accumulator="fp32", latency=4), "latency must be in 1..3, not 4"),
+        (lambda: Mac(accumulator="fp32", interleave=2, latency=1), "must be in 2..4, not 1"),
+        (lambda: Mac(accumulator="fp32", interleave=4), "interleave must be in 1..3 for fp32"),
+        (lambda: Mac(accumulator="fp32", interleave=0), "interleave must be in 1..3 for fp32"),
+        (lambda: Mac(accumulator="fp16"), "accumulator must be one of exact, fp32, not 'fp16'"),
+        (lambda: Mac(accumulator="exact", max_products=0), "max_products must be at least lanes"),
+        (lambda: Mac(accumulator="fp32", max_products=9), "max_products must be None for fp32"),
+        (lambda: DotProduct(lanes=0, accumulator="exact"), "lanes must be in 2..32, not 0"),
+        (lambda: DotProduct(lanes=33, accumulator="fp32"), "lanes must be in 2..32, not 33"),
+        (lambda: DotProduct(lanes=4, accumulator=""), "accumulator must be one of exact, fp32"),
+        (
+            lambda: DotProduct(lanes=4, accumulator="exact", max_products=3),
+            "max_products must be at least lanes, 4, not 3",
+        ),
+        (lambda: DotProduct(lanes=4, accumulator="fp32", latency=5), "latency must be in 1..4"),
+        (lambda: engine(rows=0), "rows must be in 1..64, not 0"),
+        (lambda: engine(cols=65), "cols must be in 1..64, not 65"),
+        (lambda: engine(latency=2), "latency must be in 3..4, not 2"),
+        (lambda: engine(accumulator="fp64"), "accumulator must be one of exact, fp32, not 'fp64'"),
+        (lambda: engine(output="fp16"), "output must be one of fp32, hif8, not 'fp16'"),
         (lambda: select(["adder"]), "unit must be one of decoder, .*, not 'adder'"),
     ],
 )

@@ -20,9 +20,9 @@ def test_a_sum_of_as_many_of_the_largest_products_as_stated_is_exact(unit, build
     verdict, _ = verify.run(replace(unit, bench="limits"), "verilator", root=builds)
     record_property("cases", verdict.cases)
     record_property("mismatches", verdict.mismatches)
-    rows = 8 if unit.bench == "matrix" else max(1, 16 // unit.products)
+    cases = {"mac_exact": 16 * 2, "dot4_exact": 4 * 2, "dot32_exact": 3}
     assert (verdict.status, verdict.note) == ("pass", "")
-    assert verdict.cases == verdict.expected == 3 * rows
+    assert verdict.cases == verdict.expected == cases.get(unit.name, 8 * 2)
 
 
 def test_the_limits_are_the_integers():
@@ -33,14 +33,24 @@ def test_the_limits_are_the_integers():
         [words] = bench_sum.expect(unit, bench_limits.as_batch(unit, 4, run))["sum"]
         sums.append([int.from_bytes(word.tobytes(), "little", signed=True) for word in words])
     most = 2**20 * 2**74  # 2^15 * 2^15 in units of 2^-44
-    assert sums == [[most, -most, -most, most], [-most, most, most, -most], [2] * 4]
+    assert sums == [[most, -most, -most, most], [2] * 4]
+
+
+def test_one_lane_has_the_limits_of_both_signs_in_turn():
+    unit = UNITS["dot32_exact"]
+    sums = []
+    for run in bench_limits.runs(unit, 1):
+        assert sum(run.beats) * 32 == unit.max_products
+        [[word]] = bench_sum.expect(unit, bench_limits.as_batch(unit, 1, run))["sum"]
+        sums.append(int.from_bytes(word.tobytes(), "little", signed=True))
+    assert sums == [2**94, -(2**94), 2 * 32]
 
 
 def test_the_limits_of_an_engine_are_the_integers():
     unit = UNITS["matrix8x8_exact_to_fp32"]
     signs = np.array([[1, -1] * 4] * 2 + [[-1, 1] * 4] * 2, np.float32)
     same = np.concatenate([signs, signs]) * np.float32(2.0**50)
-    expected = [same, -same, np.full((8, 8), 2.0**-43, np.float32)]
+    expected = [same, np.full((8, 8), 2.0**-43, np.float32)]
     for run, sums in zip(bench_limits.runs(unit, 1), expected, strict=True):
         assert sum(run.beats) == unit.max_products == 2**20
         rows = bench_matrix.expect(unit, bench_limits.as_batch(unit, 1, run))["c"]
