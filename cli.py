@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import typer
@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__, files
+from .golden.accumulate import SCALES
 from .golden.decode import as_codes, decode
 from .golden.describe import describe
 from .golden.encode import as_floats, encode
 from .golden.format import FLOAT_FORMATS
+from .golden.matmul import matmul
 from .golden.rounding import Rounding
 
 if TYPE_CHECKING:
@@ -147,12 +149,147 @@ def decode_file(
     console.print(f"{target}: {values.size:,} values of shape {values.shape}, {dtype}")
 
 
-def _floats(path: Path) -> np.ndarray:
+def _floats(path: Path, array: np.ndarray | None = None) -> np.ndarray:
     """Read a floating-point tensor; two raw bytes an item are bfloat16, as NumPy stores it."""
-    array = files.load_array(path)
+    array = files.load_array(path) if array is None else array
     if array.dtype == np.dtype("V2"):
         array = array.view(next(word.dtype for word in FLOAT_FORMATS if word.name == "bf16"))
     return as_floats(array, str(path))[0]
+
+
+@app.command("matmul")
+def multiply_files(
+    left: Annotated[
+        Path, typer.Argument(metavar="A", help="A .npy, M x K: uint8 codes, or values to encode.")
+    ],
+    right: Annotated[Path, typer.Argument(metavar="B", help="The same, K x N.")],
+    out: Annotated[Path | None, typer.Option(help="The .npy of the product to write.")] = None,
+    accumulator: Annotated[
+        Literal["exact", "fp32"], typer.Option(help="fp32 rounds after every product.")
+    ] = "exact",
+    output: Annotated[
+        Literal["fp32", "hif8"],
+        typer.Option(help="What the sums are rounded to: float32 or codes."),
+    ] = "fp32",
+    scale: Annotated[
+        int, typer.Option(min=SCALES[0], max=SCALES[-1], help="s: sums times 2^s.")
+    ] = 0,
+    rounding: Annotated[
+        Literal["ta", "hr"] | None, typer.Option(help="To hif8; by default ta.")
+    ] = None,
+    saturate: Annotated[bool, typer.Option("--saturate", help="hif8: no infinities.")] = False,
+    nan_to_zero: Annotated[bool, typer.Option("--nan-to-zero", help="hif8: no NaN.")] = False,
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="Multiply on a simulated engine, compare with golden.")
+    ] = False,
+    unit: Annotated[
+        str | None, typer.Option(help="The engine; by default the largest that fits.")
+    ] = None,
+    sim: Annotated[str | None, typer.Option(help="verilator or icarus.")] = None,
+    build: Build = BUILD,
+) -> None:
+    """Multiply matrices of HiF8 codes: the golden model, or with --rtl a simulated engine."""
+    if (unit or sim) and not rtl:
+        raise ValueError("--unit and --sim need --rtl: they say what simulates which engine")
+    if output == "fp32" and (rounding or saturate or nan_to_zero):
+        raise ValueError("--rounding, --saturate and --nan-to-zero need --output hif8")
+    a, b = _matrix(left), _matrix(right)
+    if a.shape[1] != len(b):
+        raise ValueError(
+            f"{right} must have {a.shape[1]} rows, as many as {left} has columns, not {len(b)}"
+        )
+    flags = {"saturate": saturate, "nan_to_zero": nan_to_zero} if output == "hif8" else {}
+    mode = None if output == "fp32" else rounding or "ta"
+
+    def golden() -> np.ndarray:
+        return matmul(a, b, accumulator=accumulator, scale=scale, rounding=mode, **flags)
+
+    if rtl:
+        from .sim.engine import fitting
+
+        options = {"hybrid": int(mode == "hr"), **flags} if mode else {}
+        chosen = fitting(accumulator, output, unit)
+        how = {"simulator": sim or "verilator", "root": build / "sim", "scale": scale, **options}
+        c = _on_engine(a, b, chosen, golden, how)
+    else:
+        c = golden()
+    values = c if mode is None else decode(c)
+    console.print(
+        f"{c.shape[0]:,} x {c.shape[1]:,} {accumulator} sums of {len(b):,} products, times "
+        f"2^{scale}, to {output}: {np.isnan(values).sum():,} NaN, {np.isinf(values).sum():,} "
+        f"infinite{f', in {out}' if out else ''}"
+    )
+    if out:
+        files.save_array(out, c)
+
+
+def _matrix(path: Path) -> np.ndarray:
+    """Read a matrix of codes; values are encoded by TA, and it is said what became of them."""
+    array = files.load_array(path)
+    if array.ndim != 2:
+        raise ValueError(f"{path} must be a matrix, with two axes, not of shape {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind in "biu":
+        known = ", ".join(word.dtype.name for word in FLOAT_FORMATS)
+        raise TypeError(f"{path} must be uint8 codes or {known} values, not {array.dtype.name!r}")
+    x = _floats(path, array)
+    codes = encode(x)
+    encoded = decode(codes)
+    zero = np.count_nonzero((encoded == 0) & (x != 0))
+    infinite = np.count_nonzero(np.isinf(encoded) & np.isfinite(x))
+    console.print(
+        f"{path} is {x.dtype.name}: {x.size:,} values encoded by TA, of which {zero:,} not zero "
+        f"became zero and {infinite:,} finite became infinite"
+    )
+    return codes
+
+
+def _on_engine(
+    a: np.ndarray,
+    b: np.ndarray,
+    unit: "Unit",
+    golden: "Callable[[], np.ndarray]",
+    how: dict[str, object],
+) -> np.ndarray:
+    """Return a product as the simulated engine made it; leave if that is not golden's."""
+    from .sim import engine, simulators
+
+    chosen = simulators.simulator(how["simulator"])
+    reason = chosen.missing()
+    if reason:
+        raise simulators.SimulatorError(reason)
+    with _progress() as progress:
+        made = engine.multiply(
+            a, b, unit=unit, progress=lambda *done: progress(unit, chosen.name, *done), **how
+        )
+    expected = golden()
+    word = np.dtype(f"u{expected.itemsize}")
+    differing = np.argwhere(made.c.view(word) != expected.view(word))
+    passed = made.verdict.status == "pass" and not len(differing)
+    console.print(
+        f"{unit.name} under {chosen.name} {chosen.version()}: {a.size * b.shape[1]:,} products, "
+        f"{made.tiles:,} tile{'s' * (made.tiles != 1)}, {made.cycles:,} cycles, "
+        f"{'bit-exact' if passed else 'NOT bit-exact'} against golden"
+    )
+    if len(differing):
+        row, column = differing[0]
+        wanted, got = (_bits(matrix[row, column]) for matrix in (expected, made.c))
+        console.print(
+            f"{len(differing):,} of {expected.size:,} elements differ, first that of row {row}, "
+            f"column {column}: expected {wanted}, got {got}"
+        )
+    elif not passed:
+        console.print(f"FAIL: {made.verdict.note}")
+    if not passed:
+        raise typer.Exit(1)
+    return made.c
+
+
+def _bits(element: np.generic) -> str:
+    """Return an element's bits and value: of a float32, or of a code."""
+    bits = f"0x{int.from_bytes(element.tobytes(), 'little'):0{2 * element.itemsize}X}"
+    return f"{bits} = {float(decode(element) if element.dtype == np.uint8 else element):.9g}"
 
 
 @app.command()

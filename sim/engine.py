@@ -17,7 +17,8 @@ from ..hdl.configs import UNITS, Unit
 from . import verify
 from .bench_matrix import option_names, tile_size
 
-_BY_SIZE = sorted((u for u in UNITS.values() if u.bench == "matrix"), key=lambda u: u.products)
+ENGINES = sorted((u for u in UNITS.values() if u.bench == "matrix"), key=lambda u: -u.products)
+"""The rows that are engines, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,26 @@ class Product:
     cycles: int
 
 
-def fitting(accumulator: str, output: str) -> Unit:
-    """Return the largest engine with that accumulator and that output.
+def fitting(accumulator: str, output: str, name: str | None = None) -> Unit:
+    """Return the engine with that accumulator and that output: of that name, or the largest.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    kinds = {(u.parameters["accumulator"], u.parameters["output"]): u for u in _BY_SIZE}
+    kinds: dict[tuple[str, str], dict[str, Unit]] = {}
+    for unit in ENGINES:
+        kind = unit.parameters["accumulator"], unit.parameters["output"]
+        kinds.setdefault(kind, {})[unit.name] = unit
     if (accumulator, output) not in kinds:
         known = ", ".join(" to ".join(kind) for kind in sorted(kinds))
         raise ValueError(f"engine must be one of {known}, not {accumulator} to {output}")
-    return kinds[accumulator, output]
+    units = kinds[accumulator, output]
+    if name is not None and name not in units:
+        known = ", ".join(units)
+        raise ValueError(f"unit must be {known} for {accumulator} to {output}, not {name!r}")
+    return next(iter(units.values())) if name is None else units[name]
 
 
 def multiply(

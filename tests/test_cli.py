@@ -12,7 +12,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 from conftest import need
-from hif8 import cli, decode, encode
+from hif8 import cli, decode, encode, matmul
+from hif8.sim import verify
+from hif8.sim.simulators import SIMULATORS
 
 
 def run(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
@@ -83,6 +85,100 @@ def test_stochastic_rounding_is_that_of_its_seed(hif8, here):
     assert not np.array_equal(codes[5], codes[6])
 
 
+KINDS = [
+    ("", {}),
+    ("--accumulator fp32 --scale -9", {"accumulator": "fp32", "scale": -9}),
+    ("--output hif8 --scale 31", {"rounding": "ta", "scale": 31}),
+    ("--output hif8 --rounding hr --saturate", {"rounding": "hr", "saturate": True}),
+    ("--output hif8 --nan-to-zero", {"rounding": "ta", "nan_to_zero": True}),
+]
+
+
+def operands() -> tuple[np.ndarray, np.ndarray]:
+    """Save float16 values as a.npy and codes as b.npy, specials among them; return their codes."""
+    rng = np.random.default_rng(4)
+    a, b = rng.standard_normal((9, 14)).astype(np.float16), encode(rng.standard_normal((14, 5)))
+    a[0, :3] = np.inf, np.nan, 1e-7
+    b[3, 1], b[5, 2] = encode([np.inf, np.nan])
+    np.save("a.npy", a)
+    np.save("b.npy", b)
+    return encode(a), b
+
+
+@pytest.mark.parametrize(("options", "how"), KINDS)
+def test_matrices_in_files_are_multiplied_as_by_golden(hif8, here, options, how):
+    a, b = operands()
+    status, out, err = hif8("matmul", "a.npy", "b.npy", "--out", "c.npy", *options.split())
+    assert (status, err) == (0, "")
+    expected, c = matmul(a, b, **how), np.load("c.npy")
+    assert c.dtype == expected.dtype
+    assert c.tobytes() == expected.tobytes()
+    values = decode(c) if c.dtype == np.uint8 else c
+    specials = f"{np.isnan(values).sum()} NaN, {np.isinf(values).sum()} infinite, in c.npy"
+    assert specials in " ".join(out.split())
+
+
+def test_matmul_says_what_encoding_lost(hif8, here):
+    x = np.float32([[1e-9, -1e-9, 0, 1e9], [np.inf, np.nan, -(2.0**15), 1]])
+    np.save("x.npy", x)
+    np.save("y.npy", encode(np.ones((4, 1))))
+    _, out, _ = hif8("matmul", "x.npy", "y.npy")
+    lost = "8 values encoded by TA, of which 2 not zero became zero and 1 finite became infinite"
+    assert f"x.npy is float32: {lost}" in " ".join(out.split())
+    assert "y.npy" not in out
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_matrices_in_files_are_multiplied_on_a_simulated_engine(hif8, here, builds, name):
+    need(name)
+    a, b = operands()
+    options = "--out c.npy --output hif8 --rounding hr --scale 3 --saturate --rtl --sim"
+    arguments = ("matmul", "a.npy", "b.npy", *options.split(), name, "--build", builds.parent)
+    status, out, err = hif8(*arguments)
+    assert (status, err) == (0, "")
+    text = " ".join(out.split())
+    assert "matrix4x4_exact_to_hif8 under" in text
+    assert f"{9 * 14 * 5} products, {3 * 2} tiles, " in text
+    assert ", bit-exact against golden" in text
+    cycles = int(re.search(r"(\d+) cycles", text)[1])
+    assert cycles > 3 * 2 * 14
+    assert np.array_equal(np.load("c.npy"), matmul(a, b, rounding="hr", scale=3, saturate=True))
+
+
+def test_a_faulty_engine_fails_and_writes_nothing(hif8, here, builds, monkeypatch):
+    need("icarus")
+    right = verify.exported
+
+    def wrong(unit):
+        text, product = right(unit), "a_0_significand_1 * b_1_significand_1"
+        assert text.count(product) == 1
+        return text.replace(product, product.replace("*", "|"))
+
+    monkeypatch.setattr(verify, "exported", wrong)
+    np.save("a.npy", encode(np.full((1, 2), 3.0)))
+    np.save("b.npy", encode(np.full((2, 2), 2.0)))
+    options = ["--out", "c.npy", "--output", "hif8", "--rtl", "--sim", "icarus", "--build"]
+    status, out, err = hif8("matmul", "a.npy", "b.npy", *options, builds.parent)
+    assert (status, err) == (1, "")
+    text = " ".join(out.split())
+    assert "NOT bit-exact against golden" in text
+    # Significands are in eighths: 12 | 8 is an eighth of 12 * 8, and 1.5 an eighth of 12.
+    assert "1 of 2 elements differ, first that of row 0, column 1: expected 0x2C = 12" in text
+    assert text.endswith("got 0x0C = 1.5")
+    assert not (here / "c.npy").exists()
+
+
+@pytest.mark.parametrize(("options", "limit"), [("", 1 << 24), ("--rtl --sim icarus", 1 << 20)])
+def test_more_products_than_a_sum_has_room_for_are_one_line(hif8, here, options, limit):
+    need("icarus")
+    np.save("a.npy", np.zeros((1, limit + 1), np.uint8))
+    np.save("b.npy", np.zeros((limit + 1, 1), np.uint8))
+    status, _, err = hif8("matmul", "a.npy", "b.npy", "--out", "c.npy", *options.split())
+    assert status == 1
+    assert re.fullmatch(rf"hif8: a must have 1 to {limit} .*, not {limit + 1}\n", err)
+    assert sorted(path.name for path in here.iterdir()) == ["a.npy", "b.npy"]
+
+
 def test_verilog_is_written_where_told(hif8, here):
     status, out, _ = hif8("verilog", "--out", "rtl", "decoder")
     assert status == 0
@@ -123,6 +219,10 @@ def make_files() -> None:
     np.save("five.npy", np.zeros(5, np.uint8))
     np.save("codes.npy", np.zeros(4, np.uint8))
     np.save("big.npy", np.array([300]))
+    np.save("square.npy", np.zeros((2, 2), np.uint8))
+    np.save("row.npy", np.ones((1, 2), np.float32))
+    np.save("whole.npy", np.ones((2, 2), int))
+    np.save("complex.npy", np.ones((2, 2), np.complex64))
     np.save("nothing.npy", np.zeros(0, np.float32))
     np.save("objects.npy", np.array([None, "a"], object), allow_pickle=True)
     np.savez("several.npz", a=np.zeros(2))
@@ -149,6 +249,29 @@ BAD = [
     ("decode floats.npy out.npy", "must be integers of dtype uint8, not 'float32'"),
     ("decode big.npy out.npy", "must be in 0..255, not 300"),
     ("decode codes.npy out.npy --dtype int8", "--dtype must be one of"),
+    ("matmul missing.npy square.npy", "missing.npy: No such file"),
+    ("matmul empty.npy square.npy", "empty.npy is empty"),
+    ("matmul square.npy text.npy", "text.npy is damaged or no .npy file"),
+    ("matmul square.npy nothing.npy", "holds no element"),
+    ("matmul codes.npy square.npy", "codes.npy must be a matrix, with two axes, not of shape (4,)"),
+    ("matmul square.npy row.npy", "row.npy must have 2 rows, as many as square.npy has columns"),
+    ("matmul square.npy whole.npy", "whole.npy must be uint8 codes or float16, bfloat16, float32"),
+    ("matmul complex.npy square.npy", "not 'complex64'"),
+    ("matmul square.npy", "Missing argument"),
+    ("matmul square.npy square.npy --accumulator fused", "--accumulator"),
+    ("matmul square.npy square.npy --output bf16", "--output"),
+    ("matmul square.npy square.npy --output hif8 --rounding sr", "--rounding"),
+    ("matmul square.npy square.npy --scale 32", "--scale"),
+    ("matmul square.npy square.npy --rounding ta", "need --output hif8"),
+    ("matmul square.npy square.npy --nan-to-zero", "need --output hif8"),
+    ("matmul square.npy square.npy --sim icarus", "--unit and --sim need --rtl"),
+    ("matmul square.npy square.npy --rtl --sim questa", "simulator must be one of verilator"),
+    ("matmul square.npy square.npy --rtl --unit adder", "unit must be matrix8x8_exact_to_fp32 for"),
+    (
+        "matmul square.npy square.npy --rtl --output hif8 --unit matrix8x8_exact_to_fp32",
+        "unit must be matrix4x4_exact_to_hif8 for exact to hif8, not 'matrix8x8_exact_to_fp32'",
+    ),
+    ("matmul square.npy square.npy --out floats.npy/c.npy", "floats.npy"),
     ("show zero", "'zero' must be a code like 0x6E"),
     ("show 0x100", "must be in 0..255, not 256"),
     ("verify adder", "unit must be one of decoder"),
@@ -197,9 +320,11 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(hif8, here, line, message
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-def test_a_missing_simulator_is_one_line(hif8, here, monkeypatch):
+@pytest.mark.parametrize("command", ["verify decoder", "matmul square.npy square.npy --rtl"])
+def test_a_missing_simulator_is_one_line(hif8, here, monkeypatch, command):
+    make_files()
     monkeypatch.setenv("PATH", str(here))
-    status, _, err = hif8("verify", "decoder", "--sim", "icarus")
+    status, _, err = hif8(*command.split(), "--sim", "icarus")
     assert status == 1
     assert err == "hif8: icarus is not installed: apt-get install iverilog\n"
 
@@ -239,7 +364,7 @@ def test_ctrl_c_ends_in_one_line_and_leaves_no_simulation(here, builds):
 def test_help_names_every_command(hif8):
     status, out, _ = hif8()
     assert status == 0
-    for command in ("show", "encode", "decode", "verilog", "verify", "sweep", "figures", "demo"):
+    for command in ("show", "encode", "matmul", "verilog", "verify", "sweep", "figures", "demo"):
         assert f"\n  {command}" in out
 
 
