@@ -11,12 +11,12 @@ from types import ModuleType
 from typing import Any
 
 from .. import files
-from . import code_map, digits_figure, hybrid, precision
+from . import code_map, digits_figure, hybrid, mac_blocks, mac_timing, precision
 
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
 """Where the pictures of the README lie, as part of the repository."""
-GALLERY_FIGURES = ("precision",)
+GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing")
 INDEX = "figures.json"
 
 
@@ -34,12 +34,15 @@ class Figure:
         What it shows, for those who cannot see it.
     module : module
         With the functions ``compute() -> rows``, ``draw(rows, path)`` and ``finding(rows) -> str``.
+    pictures : tuple of str
+        The suffixes of the files that it is drawn to.
     """
 
     title: str
     caption: str
     alt: str
     module: ModuleType
+    pictures: tuple[str, ...] = (".svg", ".png")
 
 
 FIGURES = {
@@ -103,6 +106,37 @@ FIGURES = {
         ),
         module=digits_figure,
     ),
+    "mac_blocks": Figure(
+        title="What a multiply-accumulate unit is made of",
+        caption=(
+            "Logic is grey, registers are black; their bits include the marks of a beat, and its "
+            "valid. Every stage moves on as soon as the next is empty or moves on itself. In "
+            "mac_fp32 the word that a sum begins at, acc, goes along with the product. The exact "
+            "sum is rounded once, by a unit after it; the FP32 sum once a product, in the adder."
+        ),
+        alt=(
+            "Block diagram: two decoders, a multiplier and a register; from there either a shift, "
+            "a register, an exact adder and the register of the sum, which is read out by a unit "
+            "of its own, or the same with a floating-point adder that rounds."
+        ),
+        module=mac_blocks,
+    ),
+    "mac_timing": Figure(
+        title="A multiply-accumulate unit clock by clock",
+        caption=(
+            f"The ports of {mac_timing.UNIT.module} in Amaranth's simulator, a, b and sum as "
+            "values; hatched is what does not count, for it is not valid. A beat is accepted at "
+            "the rising edge that ends a cycle in which i_valid and i_ready are 1, a sum is taken "
+            "likewise. Drawn with WaveDrom."
+        ),
+        alt=(
+            "Timing diagram of clk, i_valid, i_ready, a, b, first, last, o_valid, o_ready and sum: "
+            "three vectors of three, two and one beats, a gap in the input, and a stall of the "
+            "output, during which i_ready falls as soon as the pipeline is full."
+        ),
+        module=mac_timing,
+        pictures=(".svg",),
+    ),
 }
 """All figures by the name of their files, in the order of the report."""
 
@@ -118,7 +152,7 @@ def build(out: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        For every figure its picture as SVG and PNG and its data as CSV; and at last an index in
+        For every figure its picture as SVG and mostly PNG, and its data as CSV; at last an index in
         JSON with titles, captions and findings, which `read` reads.
 
     Raises
@@ -129,11 +163,10 @@ def build(out: Path) -> list[Path]:
     paths, index = [], []
     for name, figure in FIGURES.items():
         rows = figure.module.compute()
-        svg, png, data = (out / f"{name}{suffix}" for suffix in (".svg", ".png", ".csv"))
-        figure.module.draw(rows, svg)
-        figure.module.draw(rows, png)
-        files.write_csv(data, rows)
-        paths += [svg, png, data]
+        pictures = [out / f"{name}{suffix}" for suffix in figure.pictures]
+        for path in pictures:
+            figure.module.draw(rows, path)
+        paths += [*pictures, files.write_csv(out / f"{name}.csv", rows)]
         index.append(
             {
                 "name": name,

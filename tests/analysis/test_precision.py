@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hif8.analysis import figures, precision
+from hif8.analysis import precision
 from hif8.analysis.formats import BF16, FORMATS
 
 
@@ -43,9 +43,3 @@ def test_two_drawings_have_equal_bytes(suffix: str, tmp_path: Path, built: Path)
     again = tmp_path / f"again{suffix}"
     precision.draw(precision.compute(), again)
     assert again.read_bytes() == (built / f"precision{suffix}").read_bytes()
-
-
-def test_gallery_equals_a_fresh_drawing(tmp_path: Path) -> None:
-    """If not: python -c 'from hif8.analysis import figures; figures.draw_gallery()'."""
-    (fresh,) = figures.draw_gallery(tmp_path)
-    assert (figures.GALLERY / fresh.name).read_bytes() == fresh.read_bytes()
