@@ -22,7 +22,7 @@ test: setup  ## every test
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench
 
-figures: setup  ## every figure, as SVG, PNG and CSV
+figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures
 
 lint: setup  ## format and lint

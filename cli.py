@@ -587,7 +587,7 @@ def _show_sweep(asked: "Plan", done: "dict[Range, Record]") -> None:
 def figures(
     out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "figures",
 ) -> None:
-    """Draw every figure as SVG and PNG, with its data as CSV."""
+    """Draw every figure, with its data as CSV."""
     from .analysis.figures import build
 
     for path in build(out):
