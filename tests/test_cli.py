@@ -118,6 +118,16 @@ def test_matrices_in_files_are_multiplied_as_by_golden(hif8, here, options, how)
     assert specials in " ".join(out.split())
 
 
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float32, np.float64])
+def test_values_of_every_type_are_multiplied(hif8, here, dtype):
+    x = np.random.default_rng(5).standard_normal((6, 6)).astype(dtype)
+    np.save("x.npy", x)
+    status, out, _ = hif8("matmul", "x.npy", "x.npy", "--out", "c.npy")
+    assert status == 0
+    assert out.count(f"x.npy is {np.dtype(dtype).name}: 36 values encoded by TA") == 2
+    assert np.array_equal(np.load("c.npy"), matmul(encode(x), encode(x)))
+
+
 def test_matmul_says_what_encoding_lost(hif8, here):
     x = np.float32([[1e-9, -1e-9, 0, 1e9], [np.inf, np.nan, -(2.0**15), 1]])
     np.save("x.npy", x)
