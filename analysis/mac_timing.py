@@ -22,11 +22,11 @@ from ..golden.encode import encode
 from ..hdl.configs import UNITS
 
 UNIT = UNITS["mac_exact"]
-VECTORS = (((1.0, 2.0), (1.5, 4.0), (-0.5, 3.0)), ((2.0, 2.0), (6.0, 0.25)), ((7.0, 1.0),))
+VECTORS = (((1.0, 2.0), (1.5, 4.0), (-0.5, 3.0)), ((2.0, 2.0), (3.0, 0.5)), ((7.0, 1.0),))
 """The pairs of the vectors that are sent, one after the other."""
-PAUSES = (3,)
+PAUSES = (0, 4)
 """In which cycles the sender has nothing new to offer."""
-STALLS = (5, 6, 7)
+STALLS = (6, 7, 8)
 """In which cycles the receiver is not ready."""
 
 
@@ -168,7 +168,7 @@ def source(rows: list[Row]) -> dict[str, object]:
         "signal": lanes,
         "edge": [f"L~>S {begin - end} clock edges"],
         "head": {"tock": rows[0].cycle},
-        "config": {"hscale": 2},
+        "config": {"hscale": 1},
     }
 
 
