@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bench of benches: a unit with switchable faults goes through its own bench, fault by fault.
 
-Imports `hdl` and `sim.bench`, `sim.lanes`, `sim.streams`, and by its name the bench of the unit,
-whose cases and whose golden function it takes. Input `mutsel` says which fault is active; 0 is
-none, and then every case must pass.
+Imports `hdl`, `sim.bench` and `sim.lanes`, and by its name the bench of a combinational unit, whose
+cases and whose golden function it takes. Input `mutsel` says which fault is active; 0 is none, and
+then every case must pass.
 """
 
-import copy
 import importlib
 import json
 from collections.abc import Iterable
@@ -21,13 +20,9 @@ from ..hdl.configs import UNITS, Unit
 from ..hdl.layouts import Port
 from . import lanes
 from .bench import BATCH, Arrays, Job, Tally
-from .streams import exchange, reset
 
 SELECT = "mutsel"
 """The input that chooses the fault."""
-
-_GLANCE = 64
-"""Items of the first traffic that every fault of a stream gets before all of the traffic."""
 
 _FIRST = 32
 """Cases a setting that every fault gets; those that live get twice as many, and so on."""
@@ -161,102 +156,11 @@ async def _lanes(dut: object, job: MutantsJob, bench: ModuleType) -> Outcome:
     return Outcome(healthy, killed)
 
 
-@dataclass(frozen=True)
-class Round:
-    """One kind of traffic of the bench of streams.
-
-    Attributes
-    ----------
-    name : str
-        Which.
-    items, expected : dict of numpy.ndarray
-        What goes in, and what golden says of it.
-    rng : numpy.random.Generator
-        Decides when, from the state it had in the bench.
-    """
-
-    name: str
-    items: Arrays
-    expected: Arrays
-    rng: np.random.Generator
-
-    @property
-    def size(self) -> int:
-        """How many items there are."""
-        return len(next(iter(self.items.values())))
-
-    def first(self, items: int) -> "Round":
-        """Return the round with its first items alone."""
-        cut = (
-            {n: v[:items] for n, v in columns.items()} for columns in (self.items, self.expected)
-        )
-        return Round(self.name, *cut, self.rng)
-
-
-async def _stream(dut: object, job: MutantsJob, bench: ModuleType) -> Outcome:
-    """Run the bench's traffic fault after fault, each until it is noticed.
-
-    A fault that has not been noticed has let as many cycles pass as there would be without it: the
-    items and the pauses after that are the same, and are drawn but once.
-    """
-    unit = UNITS[job.unit]
-    outcome = Outcome(Tally(), {})
-    rounds = []
-    rng = np.random.default_rng(job.seed)
-    dut.mutsel.value = 0
-    for name in bench.TRAFFIC:
-        items = bench._items(job, unit.core, rng)
-        drawn = Round(name, items, bench._expect(unit.core, items), copy.deepcopy(rng))
-        rounds.append(drawn)
-        outcome.healthy.mismatches += await _traffic(dut, bench, unit, drawn, outcome.healthy, rng)
-    # Nearly all faults show in the first of them.
-    glance = rounds[0].first(_GLANCE)
-    for fault in job.alive if not outcome.healthy.mismatches else ():
-        for drawn in (glance, *rounds):
-            dut.mutsel.value = 0  # or the fault before would leave its traces in the registers
-            await reset(dut)
-            dut.mutsel.value = fault
-            tally = Tally()
-            broken = await _traffic(dut, bench, unit, drawn, tally, copy.deepcopy(drawn.rng))
-            if broken or tally.mismatches:
-                outcome.killed[fault] = max(tally.cases, 1)
-                job.file("progress").write_text(str(len(outcome.killed)))
-                break
-    return outcome
-
-
-async def _traffic(
-    dut: object,
-    bench: ModuleType,
-    unit: Unit,
-    drawn: Round,
-    tally: Tally,
-    rng: np.random.Generator,
-) -> bool:
-    """Send a round's items through, count what comes out, and say whether the stream was broken."""
-    gap, stall = bench.TRAFFIC[drawn.name]
-    how = {"gap": gap, "stall": stall, "rng": rng}
-    await reset(dut)
-    if "reset" in drawn.name:  # as the bench does it
-        await exchange(dut, unit, drawn.items, **how, leave=bench.ITEMS - 9)
-        await reset(dut)
-    traffic = await exchange(dut, unit, drawn.items, **how)
-    done = len(traffic.emitted)
-    expected = {name: column[:done] for name, column in drawn.expected.items()}
-    got = {name: np.array(traffic.outputs[name], v.dtype) for name, v in expected.items()}
-    inputs = {name: column[:done] for name, column in drawn.items.items()}
-    tally.compare(inputs, {}, expected, got)
-    if drawn.size < bench.ITEMS:
-        return bool(traffic.broken) or done < drawn.size
-    return bool(bench._broken(unit, drawn.name, traffic))
-
-
 @cocotb.test()
 async def finds_the_faults(dut: object) -> None:
     """Run every fault until the bench notices it, and write down when it did."""
     job = MutantsJob.load()
     bench = importlib.import_module(job.bench)
-    walk = _stream if UNITS[job.unit].core else _lanes
-    outcome = await walk(dut, job, bench)
+    outcome = await _lanes(dut, job, bench)
     outcome.expected = bench.count(job) * len(job.settings)
     job.file("results.json").write_text(json.dumps(asdict(outcome)))

@@ -9,6 +9,7 @@ solver: a fault that changes no output for no input is equivalent; one that does
 the cases, or it has survived and the bench lacks one.
 """
 
+import importlib
 import json
 import os
 import re
@@ -29,10 +30,11 @@ from amaranth.lib.wiring import In
 
 from .. import files
 from ..hdl.configs import UNITS, Unit
-from . import bench_mutants, verify
-from .bench import JOB_VARIABLE
+from . import bench_mutants, bench_shadows, verify
+from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
-from .lanes import lane_dtype
+from .lanes import HANDSHAKES, lane_dtype
+from .lanes import shared as lanes_shared
 from .proofs import tool
 from .simulators import SimulatorError, simulator, start
 
@@ -43,8 +45,8 @@ COUNT = 200
 LANES = 64
 """Cases at a time: the bits of the words that a simulator computes fastest with."""
 
-_WITHOUT_FAULTS = ("sum", "matrix")
-"""Benches whose vectors take many cycles to a result, which `bench_mutants` cannot run yet."""
+_WITHOUT_FAULTS = ("axi", "matrix")
+"""Benches that do not look at every output in every cycle, which the shadows take for granted."""
 
 _LIMIT = 1 << 12
 """Cases a setting before the solver is asked."""
@@ -56,17 +58,21 @@ _PROVED = re.compile(r"(no model found|Induction step proven): SUCCESS!")
 _REFUTED = re.compile(r"model found( for base case)?: FAIL!")
 _UNDECIDED = re.compile(r"TIMEOUT|Reached maximum number of time steps")
 
+# Registers become plain ones, their enables and resets gates. Their own pins get no fault: the data
+# pins are those of gates besides, and a clock is not of logic.
 _MUTATE = """
 read_verilog {module}.v
 hierarchy -check -top {module}
 proc -norom
 flatten
 opt -full
+dffunmap
 techmap
-opt -full
+opt_expr
+opt_merge
 opt_clean -purge
 rename {module} faulty
-mutate -list {count} -seed {seed} -ctrl {select} {width} 1 -o faults.ys
+mutate -list {count} -seed {seed} -ctrl {select} {width} 1 -o faults.ys t:$_DFF_* %n
 script faults.ys
 opt_clean
 write_verilog -noattr faulty.v
@@ -95,7 +101,7 @@ proc -norom
 opt_clean
 dffunmap
 opt_clean
-rename faulty gate
+{cut}rename faulty gate
 copy gate gold
 cd gold
 rename {select} fixed
@@ -114,6 +120,14 @@ _PROVE = (
 
 # By induction over clock cycles: what goes wrong only in a state that never comes is no difference.
 # A pipeline that is not stalled forgets its first state, so that any may stand for all: zero.
+# Before that, from any state: with registers cut open, each an output that is its next state and an
+# input that is its state, a fault that changes neither is none; that is quicker to see.
+_CUT = """
+splitnets
+splitnets -ports o:*
+expose -evert-dff t:$dff %x:+[Q]
+"""
+
 _INDUCE = _PROVE.replace("sat ", "sat -tempinduct -maxsteps 8 -set-init-zero ")
 
 
@@ -283,46 +297,51 @@ def inject(unit: Unit, count: int, seed: int) -> Faulty:
         folder = Path(name)
         (folder / f"{unit.module}.v").write_text(verify.exported(unit))
         (folder / "mux.v").write_text(_MUX)
-        script = _MUTATE if unit.core else _MUTATE + _BITS
         chosen = {"module": unit.module, "count": count, "seed": seed, "width": row.width}
-        _yosys(folder, script.format(select=SELECT, **chosen))
+        _yosys(folder, (_MUTATE + _BITS).format(select=SELECT, **chosen))
         listed = (folder / "faults.ys").read_text().splitlines()
         netlist = (folder / "faulty.v").read_text()
-        top = _passage(row, netlist) if unit.core else _slices(row, (folder / "bits.v").read_text())
+        bits = (folder / "bits.v").read_text()
+    top = _shadows(row, bits, len(listed)) if unit.streams else _slices(row, bits)
     faults = [Fault(number, _describe(line)) for number, line in enumerate(listed, start=1)]
     if not faults:
         raise MutationError(f"{_TOOL} found no place for a fault in {unit.module}")
     return Faulty(row, netlist, top, faults)
 
 
-def _passage(row: Mutated, netlist: str) -> str:
-    """Return Verilog of a top with the ports of a netlist and nothing but it inside."""
-    ports = [
-        f"{'input' if port.member.flow == In else 'output'} wire [{port.width - 1}:0] {name}"
-        for name, port in row.ports.items()
-    ]
-    pins = ", ".join(f".{name}({name})" for name in row.ports)
-    head = f"module {row.module} ({', '.join(ports)});"
-    return f"{netlist}\n{head}\n  faulty unit ({pins});\nendmodule\n"
+def _spread(row: Mutated, bits: str, lanes: int) -> str:
+    """Return a netlist of single bits as one of words, a bit for each lane.
+
+    It has wires of one bit, bitwise operators and registers alone, so that wires of as many bits as
+    there are lanes make the same circuit once for each: far faster than copies of it, and fast to
+    build. The clock alone stays one bit.
+    """
+    module = bits[bits.index("module ") :]
+    words = rf"  \1 [{lanes - 1}:0] "
+    body = re.sub(r"(?m)^  (input|output|wire|reg) (?!clk;)", words, module)
+    body = re.sub(r"\b1'h([01])", rf"{{{lanes}{{1'b\1}}}}", body)
+    rest = re.sub(r"(?m)^  always @\(posedge clk\)\n    \S.* <= .*;$", "", body)
+    if re.search(r"\d'[hbd](?!\d\}\})|[?+]|\balways\b", rest):
+        raise MutationError(f"{_TOOL} left more than gates of one bit in {row.name}")
+    return body
+
+
+def _pins(row: Mutated) -> str:
+    """Return the connections of a netlist of single bits to slices, one for each bit of a port."""
+    pins = []
+    for name, port in row.ports.items():
+        names = [f"\\{name}[{k}] " for k in range(port.width)] if port.width > 1 else [name]
+        slices = [name] if name == "clk" else [f"slice_{name}_{k}" for k in range(port.width)]
+        pins += [f".{bit}({piece})" for bit, piece in zip(names, slices, strict=True)]
+    return ", ".join(pins)
 
 
 def _slices(row: Mutated, bits: str) -> str:
-    """Return Verilog of a top with the ports of `lanes.wrapper`, and one netlist for all lanes.
-
-    The netlist has wires of one bit and bitwise operators alone, so that wires of as many bits as
-    there are lanes make the same circuit once for each: far faster than copies of it, and fast to
-    build.
-    """
+    """Return Verilog of a top with the ports of `lanes.wrapper`, and one netlist for all lanes."""
     spread = f"[{LANES - 1}:0]"
-    body = re.sub(r"(?m)^  (input|output|wire) ", rf"  \1 {spread} ", bits[bits.index("module ") :])
-    body = re.sub(r"\b1'h([01])", rf"{{{LANES}{{1'b\1}}}}", body)
-    if re.search(r"\d'[hbd](?!\d\}\})|[?+]|\balways\b", body):
-        raise MutationError(f"{_TOOL} left more than gates of one bit in {row.name}")
-    ports, inner, pins = [], [], []
+    ports, inner = [], []
     for name, port in row.ports.items():
         width, stride = port.width, lane_dtype(port).itemsize * 8
-        names = [f"\\{name}[{bit}] " for bit in range(width)] if width > 1 else [name]
-        pins += [f".{bit}(slice_{name}_{k})" for k, bit in enumerate(names)]
         inner += [f"wire {spread} slice_{name}_{k};" for k in range(width)]
         wide = f"wire [{stride * LANES - 1}:0] {name}"
         if name in row.options:
@@ -345,9 +364,69 @@ def _slices(row: Mutated, bits: str) -> str:
                 inner.append(f"assign {name}[{stride * lane} +: {stride}] = {{{whole}}};")
     lines = "\n  ".join(inner)
     return (
-        f"{body}\nmodule {row.module} ({', '.join(ports)});\n  {lines}\n"
-        f"  faulty unit ({', '.join(pins)});\nendmodule\n"
+        f"{_spread(row, bits, LANES)}\nmodule {row.module} ({', '.join(ports)});\n  {lines}\n"
+        f"  faulty unit ({_pins(row)});\nendmodule\n"
     )
+
+
+def _shadows(row: Mutated, bits: str, count: int) -> str:
+    """Return Verilog of a top that is one unit without a fault, with all others in its shadow.
+
+    Its ports are those of `lanes.wrapper` with a single lane, so that the unit's bench runs it as
+    it is. Every fault has a copy that gets the same inputs; output `shown` has for each copy 32
+    bits with the clock cycle in which a handshake or, while valid, an output was first another.
+    That is when the bench would have noticed, which compares both in every cycle.
+    """
+    lanes = count + 1
+    spread, first = f"[{lanes - 1}:0]", f"{{{lanes}{{%s[0]}}}}"
+    ports, inner, differs = [], [], []
+    for name, port in row.ports.items():
+        width, stride = port.width, lane_dtype(port).itemsize * 8
+        slices = [f"slice_{name}_{k}" for k in range(width)]
+        inner += [f"wire {spread} {piece};" for piece in slices if name != "clk"]
+        if name == SELECT:
+            for k, piece in enumerate(slices):
+                word = "".join(str(lane >> k & 1) for lane in reversed(range(lanes)))
+                inner.append(f"assign {piece} = {lanes}'b{word};")
+        elif port.member.flow == In:
+            shared = name in lanes_shared(row)
+            size = width if shared else stride
+            ports.append(f"input wire [{size - 1}:0] {name}")
+            if name != "clk":
+                inner += [
+                    f"assign {piece} = {{{lanes}{{{name}[{k}]}}}};"
+                    for k, piece in enumerate(slices)
+                ]
+        else:
+            size = 1 if name in HANDSHAKES else stride
+            fill = f"{slices[-1]}[0]" if port.signed else "1'b0"
+            whole = [f"{piece}[0]" for piece in slices] + [fill] * (size - width)
+            ports.append(f"output wire [{size - 1}:0] {name}")
+            inner.append(f"assign {name} = {{{', '.join(reversed(whole))}}};")
+            unlike = [f"({piece} ^ {first % piece})" for piece in slices]
+            gate = "" if name in HANDSHAKES else f"{first % 'slice_o_valid_0'} & "
+            differs.append(f"{gate}({' | '.join(unlike)})")
+    lines = "\n  ".join(inner)
+    return f"""{_spread(row, bits, lanes)}
+module {row.module} ({", ".join(ports)}, output reg [{32 * lanes - 1}:0] shown);
+  {lines}
+  faulty unit ({_pins(row)});
+  wire {spread} differs = {" | ".join(differs)};
+  reg {spread} caught;
+  reg [31:0] cycle;
+  integer k;
+  initial begin cycle = 1; caught = 0; shown = 0; end
+  always @(posedge clk) begin
+    cycle <= cycle + 1;
+    if (!rst) begin
+      caught <= caught | differs;
+      if (|(differs & ~caught))
+        for (k = 0; k < {lanes}; k = k + 1)
+          if (differs[k] & ~caught[k]) shown[32 * k +: 32] <= cycle;
+    end
+  end
+endmodule
+"""
 
 
 def simulate(
@@ -409,20 +488,45 @@ def simulate(
         alive=tuple(alive),
         limit=limit,
     )
+    benches = bench_mutants.__name__
+    if unit.streams:
+        benches = f"{job.bench},{bench_shadows.__name__}"
+        job = Job(unit.name, str(folder), 1, seed=seed, random_cases=random_cases)
     child = start(
         SIMULATOR,
         build=built,
         top=verify.top(row),
-        bench=bench_mutants.__name__,
+        bench=benches,
         folder=folder,
         variables={JOB_VARIABLE: str(job.save())},
     )
     passed = verify.wait(child, folder, lambda: look(verify._progress(job)), fatal=False)
-    if not passed or not job.file("results.json").exists():
+    if not job.file("results.json").exists():
         last = verify._last_line(folder)
         raise SimulatorError(f"{SIMULATOR} did not finish the faults of {unit.name}: {last}")
     results = json.loads(job.file("results.json").read_text())
+    if unit.streams:
+        results = _from_shadows(job, bench, results, alive)
+    _check_healthy(unit, results)
+    if not passed:
+        last = verify._last_line(folder)
+        raise MutationError(f"{unit.name} fails its bench without any fault: {last}")
     shutil.rmtree(folder)
+    return results["healthy"]["cases"], {int(n): cases for n, cases in results["killed"].items()}
+
+
+def _from_shadows(
+    job: Job, bench: str, tally: dict[str, object], alive: list[int]
+) -> dict[str, object]:
+    """Return the results of a bench with shadows as those of `bench_mutants` are."""
+    module = importlib.import_module(bench or verify.bench_module(UNITS[job.unit]))
+    shown = json.loads(job.file("shown.json").read_text())
+    killed = {number: shown[number] for number in alive if shown[number]}
+    return {"healthy": tally, "expected": module.count(job), "killed": killed}
+
+
+def _check_healthy(unit: Unit, results: dict[str, object]) -> None:
+    """Refuse what was found with a unit that fails its bench, or did not run all of it."""
     healthy = results["healthy"]
     if healthy["mismatches"] or not healthy["cases"]:
         raise MutationError(
@@ -434,7 +538,6 @@ def simulate(
             f"{unit.name} without any fault was run in {healthy['cases']} cases where its bench "
             f"must run {results['expected']}"
         )
-    return healthy["cases"], {int(number): cases for number, cases in results["killed"].items()}
 
 
 def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
@@ -458,10 +561,18 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
     MutationError
         If the solver said neither.
     """
+    if not faulty.row.streams:
+        return _ask(faulty, numbers, _PROVE)
+    said = _ask(faulty, numbers, _PROVE, cut=_CUT)
+    left = [number for number in numbers if said[number]]
+    return said | (_ask(faulty, left, _INDUCE) if left else {})
+
+
+def _ask(faulty: Faulty, numbers: list[int], prove: str, cut: str = "") -> dict[int, str]:
+    """Ask the solver about each fault in one way; registers cut open or not."""
     width = faulty.row.width
-    prove = _INDUCE if "clk" in faulty.row.ports else _PROVE
     proofs = [prove.format(number=n, timeout=_TIMEOUT, select=SELECT) for n in numbers]
-    miter = _MITER.format(select=SELECT, width=width, zero="0" * width)
+    miter = _MITER.format(select=SELECT, width=width, zero="0" * width, cut=cut)
     said = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
