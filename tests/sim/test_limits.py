@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact sums of as many of the largest products as they have room for, in the exported Verilog."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,20 +10,35 @@ from conftest import need
 from hif8.hdl.configs import UNITS
 from hif8.sim import bench_limits, bench_matrix, bench_sum, verify
 
-LIMITED = [u for u in UNITS.values() if u.streams and u.max_products]
+LIMITED = [
+    unit
+    for unit in UNITS.values()
+    if unit.bench in ("sum", "matrix")
+    and unit.max_products
+    and unit.parameters.get("output") != "hif8"  # which has no such numbers
+]
 
 
 @pytest.mark.parametrize("unit", LIMITED, ids=lambda unit: unit.name)
 def test_a_sum_of_as_many_of_the_largest_products_as_stated_is_exact(unit, builds, record_property):
     need("verilator")
-    if unit.bench == "matrix" and unit.products < 64:
-        pytest.skip("the largest engine is run")
     verdict, _ = verify.run(replace(unit, bench="limits"), "verilator", root=builds)
     record_property("cases", verdict.cases)
     record_property("mismatches", verdict.mismatches)
     cases = {"mac_exact": 16 * 2, "dot4_exact": 4 * 2, "dot32_exact": 3}
     assert (verdict.status, verdict.note) == ("pass", "")
     assert verdict.cases == verdict.expected == cases.get(unit.name, 8 * 2)
+
+
+def test_a_sum_one_bit_too_narrow_is_found(builds):
+    need("verilator")
+    unit = replace(UNITS["mac_exact"], bench="limits")
+    narrow, count = re.subn(r"(\w+)\[96:1\]", r"{\1[95], \1[95:1]}", verify.exported(unit))
+    assert count, "the sum's bits are not in the Verilog"
+    root = builds / "faults"
+    verdict, _ = verify.run(unit, "verilator", root=root, text=narrow)
+    assert verdict.status == "fail"
+    assert verdict.mismatches == 8  # where +2^94 must be; -2^94 and less have room
 
 
 def test_the_limits_are_the_integers():
