@@ -287,6 +287,7 @@ def _rows() -> Iterator[Unit]:
         Multiplier,
         bench="multiplier",
     )
+    yield from _readouts()
     for unit in (*encoders, *converters):
         if not unit.name.endswith(("_ta", "_keep_exact")):
             yield from _streamed(unit)

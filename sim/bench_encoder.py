@@ -7,7 +7,7 @@ HR compares leading discarded bits F with low bits T: F = T and F = T +- 1 are r
 exponent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cocotb
 import numpy as np
@@ -20,7 +20,7 @@ from ..hdl.configs import UNITS, Unit
 from .bench import BATCH, Arrays, Job, check
 from .coverage import Coverage
 
-_NEIGHBOURS = np.arange(-3, 4)
+_NEIGHBOURS = range(-3, 4)
 _LEADING = 13
 """Sign, eight exponent bits and four fraction bits of an FP32 word."""
 _EXHAUSTED = 16
@@ -30,20 +30,22 @@ _SAMPLES = 96
 _HYBRID_EXPONENTS = [e for e in range(MIN_EXPONENT - 1, MAX_EXPONENT + 1) if abs(e) >= HYBRID_FROM]
 
 
-def _boundaries(source: FloatFormat) -> np.ndarray:
-    """Return the words of every value and every midpoint between two, with 3 ulp either side.
+def boundaries(source: FloatFormat, near: Iterable[int] = _NEIGHBOURS) -> np.ndarray:
+    """Return the words of every value and every midpoint between two, so many ulp off each.
 
     The last midpoint is that of 2^15 and the 1.5 * 2^15 in whose place infinity stands.
     """
     values = np.sort(VALUES[np.isfinite(VALUES) & (VALUES >= 0)])
     slots = np.append(values, 1.5 * values[-1])
-    near = np.concatenate([values[1:], (slots[1:] + slots[:-1]) / 2])
-    words = near.astype(source.dtype).view(source.word)
-    return np.add.outer(words, _NEIGHBOURS.astype(source.word)).ravel()
+    exact = np.concatenate([values[1:], (slots[1:] + slots[:-1]) / 2])
+    words = exact.astype(source.dtype).view(source.word)
+    return np.add.outer(words, np.array(near).astype(source.word)).ravel()
 
 
-def _ties_of_hybrid(source: FloatFormat, rng: np.random.Generator) -> np.ndarray:
-    """Return positive words in which F is T, T + 1 and T - 1.
+def ties_of_hybrid(
+    source: FloatFormat, rng: np.random.Generator, samples: int = _SAMPLES
+) -> np.ndarray:
+    """Return positive words in which F is T, T + 1 and T - 1, so many for each exponent.
 
     F lies `apart` bits above T, so that they are equal if the significand repeats itself with that
     period; one more or less in the lowest bits then moves T alone.
@@ -54,11 +56,11 @@ def _ties_of_hybrid(source: FloatFormat, rng: np.random.Generator) -> np.ndarray
     words = []
     for exponent, n in kept.items():
         apart = m - n - width
-        low = rng.integers(0, 1 << apart, _SAMPLES)
+        low = rng.integers(0, 1 << apart, samples)
         if n < 0:  # the hidden bit leads F, and so the pattern
             low |= 1 << m % apart
         periodic = sum(low << start for start in range(0, m, apart))
-        free = rng.integers(0, 1 << m, _SAMPLES) >> m - max(n, 0) << m - max(n, 0)
+        free = rng.integers(0, 1 << m, samples) >> m - max(n, 0) << m - max(n, 0)
         window = (1 << m - max(n, 0)) - 1
         for delta in (0, -1, 1):
             moved = (low + delta) % (1 << apart)
@@ -77,9 +79,9 @@ def _directed(unit: Unit, rng: np.random.Generator) -> np.ndarray:
     fills = (0, 1, (1 << low) - 1, rng.integers(0, 1 << low, leading.size, source.word))
     payloads = source.inf_bits | 1 << np.arange(low, dtype=source.word)
     subnormals = 1 << np.arange(source.fraction_width, dtype=source.word)
-    positive = [_boundaries(source), payloads, subnormals]
+    positive = [boundaries(source), payloads, subnormals]
     if "hybrid" in unit.options:
-        positive.append(_ties_of_hybrid(source, rng))
+        positive.append(ties_of_hybrid(source, rng))
     sign = source.word.type(1 << source.width - 1)
     mirrored = np.concatenate(positive)
     return np.concatenate([*(leading | fill for fill in fills), mirrored, mirrored | sign])
@@ -94,14 +96,14 @@ def corners(unit: Unit, rng: np.random.Generator) -> list[Arrays]:
     source: FloatFormat = unit.parameters["source"]
     bits = 1 << np.arange(source.fraction_width, dtype=source.word)
     ends = np.array([0, source.inf_bits], source.word)
-    groups = [_boundaries(source), np.concatenate([ends, bits, source.inf_bits | bits])]
+    groups = [boundaries(source), np.concatenate([ends, bits, source.inf_bits | bits])]
     lowest, highest = MIN_EXPONENT - 1, MAX_EXPONENT
     for low, high in ((lowest - 1, highest), (lowest, lowest), (highest, highest)):
         with np.errstate(over="ignore"):  # to FP16's infinity
             limits = np.exp2([low, high + 1]).astype(source.dtype).view(source.word)
         groups.append(rng.integers(*limits, 1 << 10, source.word))
     if "hybrid" in unit.options and source.width > _EXHAUSTED:
-        groups.append(_ties_of_hybrid(source, rng))
+        groups.append(ties_of_hybrid(source, rng))
     sign = source.word.type(1 << source.width - 1)
     return [{"x": np.concatenate([words, words | sign])} for words in groups]
 

@@ -159,11 +159,8 @@ def expect(unit: Unit, batch: Batch) -> Arrays:
             kind = {"accumulator": "fused", "lanes": unit.products}
         return {"sum": dot(a, b, initial=batch.acc.view(np.float32), **kind).view(np.uint32)}
     total = exact_sum(a, b)
-    words = np.stack([total.low, total.high.view(np.uint64)], axis=-1).astype("<u8")
-    dtype = lane_dtype(unit.ports["sum"])
-    cut = words.view(np.uint8).reshape(*batch.acc.shape, 16)[..., : dtype.itemsize]
-    flags = {name: getattr(total, name).astype(np.uint8) for name in unit.outputs[1:]}
-    return {"sum": np.ascontiguousarray(cut).view(dtype)[..., 0], **flags}
+    words = programs.packed(total.high, total.low, lane_dtype(unit.ports["sum"]))
+    return {"sum": words, **{n: getattr(total, n).astype(np.uint8) for n in unit.outputs[1:]}}
 
 
 def _items(

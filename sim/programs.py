@@ -137,3 +137,23 @@ def random_words(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArra
         ]
     )
     return np.take_along_axis(draws, rng.choice(4, (1, *shape), p=(0.2, 0.6, 0.1, 0.1)), axis=0)[0]
+
+
+def packed(
+    high: npt.NDArray[np.int64],
+    low: npt.NDArray[np.uint64] | npt.NDArray[np.int64],
+    dtype: np.dtype,
+) -> npt.NDArray[np.void]:
+    """Return integers of 128 bits, given in halves, as words of fewer bytes that hold them."""
+    halves = np.stack([low.view(np.uint64), high.view(np.uint64)], axis=-1).astype("<u8")
+    cut = halves.view(np.uint8)[..., : dtype.itemsize]
+    return np.ascontiguousarray(cut).view(dtype)[..., 0]
+
+
+def unpacked(words: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Return the halves, the higher first, of signed integers in words of some bytes."""
+    raw = words.view(np.uint8).reshape(words.size, -1)
+    full = np.repeat(-(raw[:, -1:] >> 7), 16, axis=1)
+    full[:, : raw.shape[1]] = raw
+    halves = full.view("<u8").astype(np.uint64)
+    return halves[:, 1].astype(np.int64), halves[:, 0]

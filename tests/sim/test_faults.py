@@ -13,10 +13,11 @@ from amaranth.lib import wiring
 from conftest import need
 from hif8.hdl.configs import UNITS
 from hif8.sim import verify
+from hif8.sim.lanes import lane_dtype
 from hif8.sim.simulators import SIMULATORS, SimulatorError
 
-PLANTED = {8: 0x5A, 16: 0x3C00, 32: 0x3F800000}
-"""A word of each width that every bench must run: a code, and one."""
+PLANTED = {1: 0, 6: 0, 8: 0x5A, 16: 0x3C00, 32: 0x3F800000, 96: 1 << 44}
+"""A word of each width that every bench must run: no flag, no scale, a code, and one."""
 LANED = [
     unit
     for unit in UNITS.values()
@@ -73,10 +74,12 @@ def every_output_bit(unit) -> tuple[str, int]:
 
 def check_every_output_bit(unit, simulator, root):
     text, bits = every_output_bit(unit)
-    cases = {
-        name: np.arange(bits + 7, dtype=f"u{max(unit.ports[name].width // 8, 1)}")
-        for name in unit.data_inputs
-    }
+    cases = {}
+    for name in unit.data_inputs:
+        dtype = lane_dtype(unit.ports[name])
+        words = range(bits + 7) if name == unit.data_inputs[0] else [0] * (bits + 7)
+        raw = b"".join(word.to_bytes(dtype.itemsize, "little") for word in words)
+        cases[name] = np.frombuffer(raw, dtype)
     options = dict.fromkeys(unit.options, 0)
     verdict, _ = verify.run(unit, simulator, root=root, text=text, tensors=cases, options=options)
     assert (verdict.status, verdict.cases, verdict.mismatches) == ("fail", bits + 7, bits)
@@ -84,7 +87,8 @@ def check_every_output_bit(unit, simulator, root):
 
 
 def test_every_kind_of_bench_is_tested():
-    assert {unit.bench for unit in LANED} >= {"decoder", "encoder", "converter", "multiplier"}
+    laned = {"decoder", "encoder", "converter", "multiplier", "readout"}
+    assert {unit.bench for unit in LANED} >= laned
     assert {unit.bench for unit in ONE_PER_BENCH} == {unit.bench for unit in LANED}
 
 
@@ -103,7 +107,7 @@ def test_every_output_bit_is_compared_under_verilator_too(root):
 def test_one_wrong_bit_of_one_case_is_found_and_explained(unit, root):
     need("icarus")
     words = {name: PLANTED[unit.ports[name].width] for name in unit.data_inputs}
-    here = " & ".join(f"({name} == {word})" for name, word in words.items())
+    here = " & ".join(f"({n} == {unit.ports[n].width}'d{word})" for n, word in words.items())
     last = unit.outputs[-1]
     text = faulty(unit, f"assign {last} = inner_{last} ^ ({here});", last)
     options = dict.fromkeys(unit.options, 0)
@@ -116,8 +120,9 @@ def test_one_wrong_bit_of_one_case_is_found_and_explained(unit, root):
     rows = verify.explain(unit, verdict.first)
     assert [row[0] for row in rows] == [*words, *options, *unit.outputs]
     inputs = rows[: len(words)]
-    for (_, shown, got), word in zip(inputs, words.values(), strict=True):
-        assert f"0x{word:02X} = " in shown
+    for name, shown, got in inputs:
+        word = f"0x{words[name]:02X} = " if unit.ports[name].carries else str(words[name])
+        assert shown.startswith(word)
         assert got == ""
     differing = [name for name, expected, got in rows if got not in ("", expected)]
     assert differing == [last]
