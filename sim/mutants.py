@@ -309,6 +309,22 @@ def inject(unit: Unit, count: int, seed: int) -> Faulty:
     return Faulty(row, netlist, top, faults)
 
 
+def fixed(faulty: Faulty, number: int) -> str:
+    """Return Verilog of a unit that has one of the faults for good, or with 0 none."""
+    row = faulty.row
+    ports = [name for name in row.ports if name != SELECT]
+    declared = "\n".join(
+        f"  {'input' if row.ports[name].member.flow == In else 'output'} "
+        f"[{row.ports[name].width - 1}:0] {name};"
+        for name in ports
+    )
+    pins = ", ".join([*(f".{name}({name})" for name in ports), f".{SELECT}({row.width}'d{number})"])
+    return (
+        f"{faulty.netlist}\nmodule {UNITS[row.name].module} ({', '.join(ports)});\n{declared}\n"
+        f"  faulty unit ({pins});\nendmodule\n"
+    )
+
+
 def _spread(row: Mutated, bits: str, lanes: int) -> str:
     """Return a netlist of single bits as one of words, a bit for each lane.
 

@@ -32,19 +32,20 @@ def bench(tmp_path, monkeypatch):
     return write
 
 
-def test_units_with_sums_are_refused_and_no_other():
+def test_units_whose_bench_sees_transfers_alone_are_refused_and_no_other():
     chosen = {unit.name for unit in mutants.select()}
     left_out = {unit.bench for unit in UNITS.values() if unit.name not in chosen}
-    assert left_out == {"sum", "matrix"}
-    with pytest.raises(ValueError, match=r"unit must be one of decoder, .*, not 'mac_fp32'"):
-        mutants.select(["mac_fp32"])
+    assert left_out <= {"axi", "matrix"}
+    refused = "matrix8x8_exact_to_fp32"
+    with pytest.raises(ValueError, match=rf"unit must be one of decoder, .*, not '{refused}'"):
+        mutants.select([refused])
 
 
 @pytest.mark.parametrize("name", [unit.name for unit in mutants.select()])
 def test_every_fault_is_noticed_or_proved_to_change_nothing(name, builds, record_property):
     need("verilator")
     unit = UNITS[name]
-    count = STREAM_COUNT if unit.core else COUNT
+    count = STREAM_COUNT if unit.streams else COUNT
     report = mutants.run(unit, root=builds, count=count, seed=1)
     killed, equivalent, survived = map(report.of, ("killed", "equivalent", "survived"))
     record_property("killed", len(killed))
@@ -140,6 +141,24 @@ def count(job):
     )
     report = mutants.run(UNITS["to_bf16_s1"], root=builds, count=100, seed=1, bench=name)
     assert len(report.of("survived")) > 0
+
+
+@pytest.mark.parametrize("name", ["to_bf16_s2", "mac_exact"])
+def test_what_shows_in_the_shadow_fails_the_bench(name, builds):
+    need("icarus")
+    unit = UNITS[name]
+    faulty = mutants.inject(unit, 8, 2)
+    alive = [fault.number for fault in faulty.faults]
+    _, killed = mutants.simulate(unit, faulty, alive, root=builds)
+    assert len(killed) > 4
+
+    def failed(number: int) -> bool:
+        text = mutants.fixed(faulty, number)
+        verdict, _ = verify.run(unit, "icarus", root=builds, random_cases=0, text=text)
+        return verdict.status == "fail"
+
+    assert not failed(0)
+    assert all(failed(number) for number in list(killed)[:4])
 
 
 def test_a_circuit_that_is_wrong_without_a_fault_is_an_error(builds, monkeypatch):
