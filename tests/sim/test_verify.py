@@ -35,8 +35,6 @@ EXPECTED = {
     "encoder_fp16_ta": 4 * 65_536,
     "encoder_bf16_ta": 4 * 65_536,
 }
-
-
 RANDOM_PRODUCTS = {"verilator": 1 << 20, "icarus": 1 << 16}
 """Random products that a sum's bench draws at least, in each of its units."""
 
@@ -66,24 +64,31 @@ def expected_rows(unit, simulator: str) -> int:
     return rows * (tiles + expected_vectors((1, 3, 4, 5, 8, 9, 33, 64), 6, products))
 
 
-def expected_cases(unit, simulator: str) -> int:
-    if unit.core:
-        return 5000
-    if unit.bench in SUMS:
-        return SUMS[unit.bench](unit, simulator)
-    if unit.name in EXPECTED:
-        return EXPECTED[unit.name]
+def expected_readouts(unit, simulator: str) -> int:
     random_cases = SIMULATORS[simulator].random_cases
-    if unit.name == "readout_fp32":
-        return READOUT + random_cases
-    if unit.name == "readout_hif8":
+    if unit.options:
         return 8 * (READOUT + 32 * 12 * 3) + random_cases
+    return READOUT + random_cases
+
+
+def expected_words(unit, simulator: str) -> int:
     if "hybrid" in unit.options:
         return 8 * (DIRECTED_HR + RANDOM[simulator])
     return 4 * (DIRECTED_TA + RANDOM[simulator])
 
 
-SUMS = {"sum": expected_sums, "matrix": expected_rows}
+COUNTS = {
+    "sum": expected_sums,
+    "matrix": expected_rows,
+    "readout": expected_readouts,
+    "encoder": expected_words,
+}
+
+
+def expected_cases(unit, simulator: str) -> int:
+    if unit.core:
+        return 5000
+    return EXPECTED.get(unit.name) or COUNTS[unit.bench](unit, simulator)
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
@@ -108,7 +113,7 @@ def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property)
         )
     else:
         assert stated["initiation_interval"] is None
-    if unit.bench in SUMS:
+    if unit.bench in ("sum", "matrix"):
         assert verdict.random_products >= RANDOM_PRODUCTS[simulator]
     if unit.bench == "encoder":
         assert verdict.coverage["hit"] == verdict.coverage["bins"] > 1000
