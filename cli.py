@@ -397,7 +397,6 @@ def prove(units: Units = None, build: Build = BUILD) -> None:
 
 def _show_proofs(done: "list[Proof]") -> None:
     """Print a table for every property, and the counterexample to each that does not hold."""
-    from .hdl.configs import UNITS
     from .sim.proofs import PROPERTIES, explain, summary
 
     for name in (p.name for p in PROPERTIES):
@@ -419,7 +418,7 @@ def _show_proofs(done: "list[Proof]") -> None:
     for proof in done:
         if proof.claim.counterexample:
             table = Table("port", "expected", "got", title=f"{proof.unit}: not {proof.property}")
-            for row in explain(UNITS[proof.unit], proof.claim.counterexample):
+            for row in explain(proof, proof.claim.counterexample):
                 table.add_row(*row)
             console.print(table)
     proved = sum(proof.claim.proved for proof in done)

@@ -396,16 +396,16 @@ def explain(unit: Unit, first: dict[str, dict[str, int]]) -> list[tuple[str, str
         for inputs, and for outputs that agree it equals the second.
     """
     rows = [
-        (name, _meaning(unit.ports[name], value), "")
+        (name, meaning(unit.ports[name], value), "")
         for name, value in (first["inputs"] | first["options"]).items()
     ]
     for name, value in first["expected"].items():
         port = unit.ports[name]
-        rows.append((name, _meaning(port, value), _meaning(port, first["got"][name])))
+        rows.append((name, meaning(port, value), meaning(port, first["got"][name])))
     return rows
 
 
-def _meaning(port: Port, value: int) -> str:
+def meaning(port: Port, value: int) -> str:
     """Return a port's bits, and the value they stand for."""
     bits = value & (1 << port.width) - 1
     if port.carries == "hif8":

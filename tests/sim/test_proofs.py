@@ -14,6 +14,7 @@ from hif8 import cli
 from hif8.golden.format import BF16, FP16, FP32
 from hif8.hdl.configs import UNITS
 from hif8.sim import proofs, verify
+from hif8.sim.proofs import numbers, prover
 
 PROPERTIES = {wanted.name: wanted for wanted in proofs.PROPERTIES}
 CLAIMS = [
@@ -69,7 +70,7 @@ def test_every_property_of_every_unit_is_proved_and_its_wrong_variant_refuted(
     assert proof.claim == proofs.Answer(PROPERTIES[wanted].statement, True)
     assert proof.passed
     bits = 8 if "code" in PROPERTIES[wanted].words else word_format(unit).width
-    assert proof.bits == bits * len(PROPERTIES[wanted].words)
+    assert proof.bits == bits * max(1, len(PROPERTIES[wanted].words))
     assert proof.settings == 2 ** len(set(unit.options) - set(PROPERTIES[wanted].fixed))
     check_counterexample(unit, wanted, proof.variant)
 
@@ -97,16 +98,16 @@ def check_counterexample(unit, wanted, variant):
 
 
 def test_values_are_those_of_the_paper():
-    assert {c: v for c, v in proofs.VALUES.items() if c != paper.INF} == {
+    assert {c: v for c, v in numbers.VALUES.items() if c != paper.INF} == {
         code: paper.value(code) for code in range(0x80) if code != paper.INF
     }
-    assert proofs.ORDER == paper.CODES
-    assert paper.BOUNDARIES[-1] == proofs.OVERFLOW
+    assert numbers.ORDER == paper.CODES
+    assert paper.BOUNDARIES[-1] == numbers.OVERFLOW
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_intervals_of_the_nearest_value_have_no_gap_and_the_papers_ends(source):
-    rows = proofs.nearest_rows(source)
+    rows = numbers.nearest_rows(source)
     assert (rows[0][0], rows[-1][1]) == (0, source.inf_bits)
     assert all(a[1] == b[0] for a, b in pairwise(rows))
     assert all(low < high for low, high, _ in rows)
@@ -117,7 +118,7 @@ def test_intervals_of_the_nearest_value_have_no_gap_and_the_papers_ends(source):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_steps_of_hybrid_rounding_have_no_gap_and_the_papers_neighbours(source):
-    steps = proofs.hybrid_steps(source)
+    steps = numbers.hybrid_steps(source)
     assert (steps[0].low, steps[-1].high) == (0, source.inf_bits)
     assert all(a.high == b.low for a, b in pairwise(steps))
     compared = [step for step in steps if step.hybrid]
@@ -163,7 +164,7 @@ def test_a_fault_in_the_verilog_is_found_where_the_paper_says_otherwise(
     assert found["got"] != right
     if wanted != "nan_to_zero":  # there the other output is of the faulty circuit, too
         assert found["expected"] == right
-    rows = proofs.explain(unit, found)
+    rows = proofs.explain(proof, found)
     assert any(got not in ("", expected) for _, expected, got in rows)
 
 
@@ -209,7 +210,7 @@ def fresh_tool():
 
 
 def test_a_missing_prover_is_an_error(fresh_tool, monkeypatch):
-    monkeypatch.setattr(proofs, "_TOOL", "no-such-prover")
+    monkeypatch.setattr(prover, "_TOOL", "no-such-prover")
     with pytest.raises(
         proofs.ProofError, match="no-such-prover is not installed: run `make setup`"
     ):
@@ -218,7 +219,7 @@ def test_a_missing_prover_is_an_error(fresh_tool, monkeypatch):
 
 @pytest.mark.parametrize("program", ["import sys; sys.exit('out of memory error')", "pass"])
 def test_a_prover_that_does_not_run_is_an_error(fresh_tool, program, monkeypatch):
-    monkeypatch.setattr(proofs, "_RUN", program)
+    monkeypatch.setattr(prover, "_RUN", program)
     with pytest.raises(proofs.ProofError, match=r"does not run: (out of memory error|no output)"):
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"])
 
@@ -229,13 +230,13 @@ def test_a_prover_that_does_not_run_is_an_error(fresh_tool, program, monkeypatch
         "pass",
         "import sys; sys.exit('ERROR: of its own')",
         "open('claim.log', 'w').write('Interrupted SAT solver: TIMEOUT!')",
-        f"[open(f'{{m}}.log', 'w').write({proofs._REFUTED!r}) for m in ('claim', 'variant')]",
-        f"open('claim.log', 'w').write({proofs._PROVED!r})",
+        f"[open(f'{{m}}.log', 'w').write({prover._REFUTED!r}) for m in ('claim', 'variant')]",
+        f"open('claim.log', 'w').write({prover._PROVED!r})",
     ],
 )
 def test_no_answer_is_an_error(program, monkeypatch):
     proofs.tool()
-    monkeypatch.setattr(proofs, "_RUN", program)
+    monkeypatch.setattr(prover, "_RUN", program)
     with pytest.raises(proofs.ProofError, match=r"neither proved nor refuted fields of decoder: ."):
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"])
 
@@ -280,6 +281,6 @@ def test_the_command_fails_and_explains_if_a_property_does_not_hold(tmp_path, mo
 
 
 def test_the_command_ends_in_one_line_without_a_prover(fresh_tool, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(proofs, "_TOOL", "no-such-prover")
+    monkeypatch.setattr(prover, "_TOOL", "no-such-prover")
     assert prove(monkeypatch, tmp_path, "decoder") == 1
     assert capsys.readouterr().err == ("hif8: no-such-prover is not installed: run `make setup`\n")
