@@ -16,10 +16,10 @@ from pathlib import Path
 from ... import files
 from ...hdl.configs import UNITS, Unit
 from .. import verify
-from . import conversions
+from . import arithmetic, conversions
 from .prover import Answer, Proof, ProofError, Property, claim, prove, prove_all, tool
 
-PROPERTIES = conversions.PROPERTIES
+PROPERTIES = conversions.PROPERTIES + arithmetic.PROPERTIES
 _BY_NAME = {wanted.name: wanted for wanted in PROPERTIES}
 
 __all__ = [
@@ -92,7 +92,7 @@ def summary(proof: Proof) -> str:
     """Return the wrong variant's counterexample in a line: inputs, options set, what differs."""
 
     def brief(meaning: str) -> str:
-        parts = meaning.split(" = ")
+        parts = [part for part in meaning.split(" = ") if "'b" not in part]
         return " = ".join(dict.fromkeys([parts[0], parts[-1]]))
 
     if proof.variant.counterexample is None:

@@ -42,8 +42,8 @@ class _OfEncoder(_OfConversion):
             keep_exact=int(unit.parameters.get("keep_exact", False)),
         )
         for name in ("hybrid", "saturate", "nan_to_zero"):
-            if name not in self.free(unit):
-                text += f"  wire {name} = {self.fixed.get(name, 0)};\n"
+            if name not in unit.options:
+                text += f"  wire {name} = 0;\n"
         if "code" in self.words:
             text += "  wire [WIDTH-1:0] x;\n"
         return text + _MEANING

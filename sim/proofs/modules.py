@@ -22,6 +22,7 @@ from ...hdl.configs import UNITS, Unit
 from .. import verify
 from .numbers import ORDER, VALUES, exponent, first_word, hybrid_steps, nearest_rows, word_value
 from .prover import ProofError
+from .registers import wrapper
 
 
 def _table(name: str, widths: tuple[int, ...], rows: dict[int, tuple[int, ...]]) -> str:
@@ -106,6 +107,60 @@ def _fields(unit: Unit) -> str:
     return _table("fields", (1, 6, 4, 1, 1, 1), rows)
 
 
+def _number(unit: Unit) -> str:
+    """Return the table of values as odd numbers times powers of two, above the smallest value."""
+    unit_of_values = VALUES[ORDER[1]]
+    rows = {NAN: (0, 0, 0, 0, 1)}
+    for magnitude in ORDER:
+        count = VALUES[magnitude] / unit_of_values
+        if count.denominator != 1:
+            raise ProofError(f"{VALUES[magnitude]} is no multiple of the smallest value")
+        power = (count.numerator & -count.numerator).bit_length() - 1 if count else 0
+        fields = (0, 0, 1, 0) if magnitude == INF else (count.numerator >> power, power, 0, 0)
+        for sign in (0, 1) if magnitude else (0,):
+            rows[magnitude | sign * SIGN_BIT] = (sign, *fields)
+    return _table("number", (1, 4, 6, 1, 1), rows)
+
+
+def _interval(unit: Unit) -> str:
+    """Return where the nearest value, with ties away, of a scaled sum is which, in order, no gaps.
+
+    In units of a sum's last bit at the smallest scale.
+    """
+    width = unit.ports["sum"].width + 63
+    unit_of_sums = VALUES[ORDER[1]] ** 2 / 2**32
+    starts = [Fraction(0)]
+    starts += [(VALUES[a] + VALUES[b]) / 2 / unit_of_sums for a, b in pairwise(ORDER)]
+    if any(start.denominator != 1 for start in starts):
+        raise ProofError("a middle of two values is no multiple of the smallest scaled sum")
+    ends = [*starts[1:], Fraction(2) ** width - 1]
+    rows = {
+        n: (int(a), int(b), m) for n, (a, b, m) in enumerate(zip(starts, ends, ORDER, strict=True))
+    }
+    return _table("interval", (width, width, 7), rows)
+
+
+def _read_word(unit: Unit) -> str:
+    """Return the read-out of the same sum as FP32."""
+    other = UNITS[unit.name.replace("hif8", "fp32")]
+    return f"{verify.exported(other)}\n" + _copy("read_word", other)
+
+
+def _encode_word(unit: Unit) -> str:
+    """Return the encoder of FP32 words."""
+    other = UNITS["encoder_fp32"]
+    return f"{verify.exported(other)}\n" + _copy("encode_word", other)
+
+
+def _copy(name: str, unit: Unit) -> str:
+    """Return a module that is a unit by another name, with its ports in their order."""
+    return wrapper(
+        name,
+        unit.ports,
+        f"  {unit.module} copy ({', '.join(f'.{port}({port})' for port in unit.ports)});\n",
+    )
+
+
 def _encode(unit: Unit) -> str:
     """Return another copy of the unit, with all options whether it has them or not."""
     options = ", ".join(f".{name}({name})" for name in unit.options)
@@ -133,6 +188,10 @@ MODULES: dict[str, Callable[[Unit], str]] = {
     "moved": _moved,
     "word": _word,
     "fields": _fields,
+    "number": _number,
+    "interval": _interval,
+    "read_word": _read_word,
+    "encode_word": _encode_word,
     "encode": _encode,
     "decode": _decode,
 }

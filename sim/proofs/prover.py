@@ -217,18 +217,21 @@ def claim(unit: Unit, wanted: Property, *, text: str = "") -> str:
     ports += [f"output {_range(width)}{name}" for name, width in _results(unit, wanted).items()]
     circuit, verilog = wanted.circuit(unit, text or verify.exported(unit))
     outputs = wanted.outputs(unit)
+    fixed = (n for n in wanted.fixed if n in unit.options)
+    wires = "".join(f"  wire {name} = {wanted.fixed[name]};\n" for name in fixed)
     nets = {n: f"got_{n}" if n in outputs else n for n in wanted.ports(unit)}
     connected = ", ".join(f".{port}({net})" for port, net in nets.items())
 
     def module(name: str, statement: str, body: str) -> str:
         return (
             f"// {statement}\nmodule {name}({', '.join(ports)}, output ok);\n"
-            f"{wanted.preamble(unit)}  {circuit} unit ({connected});\n{body}endmodule\n"
+            f"{wires}{wanted.preamble(unit)}  {circuit} unit ({connected});\n{body}endmodule\n"
         )
 
     used = (n for n in wanted.modules if re.search(rf"\b{n} \w+ \(", wanted.claim + new))
     return "\n".join(
         [
+            "`default_nettype none",
             verilog,
             *(wanted.modules[name](unit) for name in used),
             module("claim", wanted.statement, wanted.claim),
