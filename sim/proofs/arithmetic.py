@@ -102,7 +102,7 @@ class _Step(Property):
         held = {
             _ADDEND_FLAGS.get(name, name): port._replace(member=In(port.member.shape))
             for name, port in _before_adder(unit).items()
-            if name not in ("valid", "turn", "last")
+            if name not in ("valid", "last")
         }
         after = {name: unit.ports[name] for name in unit.outputs}
         before = {
@@ -118,15 +118,12 @@ class _Step(Property):
     def circuit(self, unit: Unit, text: str) -> tuple[str, str]:
         """Return the cycle of the addition, and one more to see the sum."""
         ports, stage = self.ports(unit), unit.latency - 1
-        registers = widths(text)
-        given = {(0, f"{name}_{stage}"): "1'b1" for name in ("valid", "turn")}
+        given = {(0, f"valid_{stage}"): "1'b1"}
+        given |= {(0, name): f"before_{name}" for name in unit.outputs}
         for name in _before_adder(unit):
             port = _ADDEND_FLAGS.get(name, name)
             if port in ports:
                 given[0, f"{name}_{stage}"] = port
-        for name in unit.outputs:
-            state = next(r for r in (name, f"{name}_of_0") if r in registers)
-            given[0, state] = f"before_{name}"
         body = unrolled(unit, text, 2, given)
         for name in unit.outputs:
             body += f"  assign {name} = {name}_in_1;\n"
@@ -314,10 +311,10 @@ PROPERTIES = (
         "sum",
         _PRODUCT
         + """
-  wire [75:0] magnitude = odd << power;
-  wire signed [76:0] value = negative ? -$signed({1'b0, magnitude}) : $signed({1'b0, magnitude});
-  wire signed [76:0] total = $signed(got_total) + $signed({1'b0, got_carry});
-  assign ok = total == value && got_nan == is_nan && got_valid && got_turn
+  // total + 1 is minus the total with all bits inverted.
+  wire [75:0] magnitude = got_carry ? ~got_total : got_total;
+  wire is_value = magnitude == odd << power && (odd == 0 || got_carry == negative);
+  assign ok = is_value && got_nan == is_nan && got_valid
     && got_plus_inf == (is_inf && !negative) && got_minus_inf == (is_inf && negative)
     && got_first == first_in && got_last == last_in;
 """,
@@ -379,7 +376,7 @@ PROPERTIES = (
   wire [15:0] shifted = odd << shift;
   wire is_value = odd == 0 ? got_significand == 0 && got_exponent == 0
     : got_significand[7] && 0 <= shift && shift < 8 && got_significand == shifted;
-  assign ok = is_value && got_sign == negative && got_nan == is_nan && got_valid && got_turn
+  assign ok = is_value && got_sign == negative && got_nan == is_nan && got_valid
     && got_plus_inf == (is_inf && !negative) && got_minus_inf == (is_inf && negative)
     && got_first == first_in && got_last == last_in && got_acc == acc_in;
 """,
