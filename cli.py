@@ -380,7 +380,7 @@ def _words(unit: "Unit", paths: list[Path]) -> dict[str, np.ndarray]:
 
 @app.command()
 def prove(units: Units = None, build: Build = BUILD) -> None:
-    """Prove properties of the conversions for all inputs, and refute a wrong variant of each."""
+    """Prove properties of units for all inputs, and refute a wrong variant of each."""
     from rich.progress import track
 
     from .sim import proofs

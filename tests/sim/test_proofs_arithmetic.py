@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proofs of the arithmetic: what is claimed, that it holds, and that it could fail."""
+
+import math
+import re
+from fractions import Fraction
+from itertools import chain
+
+import paper
+import pytest
+from hif8.hdl.configs import UNITS
+from hif8.sim import proofs, verify
+from hif8.sim.proofs import arithmetic, registers
+
+CLAIMED = {
+    "multiplier": ["product"],
+    "mac_exact": ["exact_addend", "exact_sum", "exact_flags"],
+    "mac_fp32": [
+        "fp32_addend",
+        "nearest_sum_low",
+        "nearest_sum_middle",
+        "nearest_sum_high",
+        "nearest_sum_top",
+        "rest_of_sums",
+    ],
+    "readout_fp32": ["nearest_word", "special_word"],
+    "readout_hif8": ["nearest_code", "special_code", "hybrid_code"],
+}
+PROPERTIES = {wanted.name: wanted for wanted in arithmetic.PROPERTIES}
+CLAIMS = [(unit, name) for unit in CLAIMED if unit in UNITS for name in CLAIMED[unit]]
+SPECIAL = {"nan": float("nan"), "plus_inf": float("inf"), "minus_inf": -float("inf")}
+SMALLEST = paper.value(0x01) ** 2
+LARGEST = paper.value(paper.MAX) ** 2
+
+
+def test_the_arithmetic_has_its_claims():
+    benches = {"multiplier", "sum", "readout"}
+    claimed = {
+        unit.name: [wanted.name for wanted in proofs.properties(unit)]
+        for unit in proofs.select()
+        if unit.bench in benches
+    }
+    assert claimed == {unit: names for unit, names in CLAIMED.items() if unit in UNITS}
+    assert {name for names in CLAIMED.values() for name in names} == set(PROPERTIES)
+
+
+def test_the_parts_of_the_nearest_sum_leave_no_place_out():
+    assert list(chain(*arithmetic.PARTS.values())) == list(arithmetic.NEAR)
+    # Beyond, what is added is less than half of the least distance to a neighbouring word.
+    below, above = arithmetic.NEAR[0] - 1, arithmetic.NEAR[-1] + 1
+    assert 2**24 * Fraction(2) ** below <= Fraction(2**7, 2**24) / 2
+    assert Fraction(2) ** above / 4 >= 2**8
+
+
+def test_products_have_the_papers_limits():
+    assert Fraction(2) ** arithmetic._UNIT == SMALLEST == arithmetic._SMALLEST
+    assert arithmetic._LARGEST == LARGEST
+    products = [paper.product(a, b) for a in range(1, 0x80) for b in range(1, 0x80)]
+    assert all((p / SMALLEST).denominator == 1 for p in products if isinstance(p, Fraction))
+
+
+def value_of_sum(inputs, prefix):
+    """Return what an exact sum is: a flag, or so many of the smallest product."""
+    for name, special in SPECIAL.items():
+        if inputs[prefix + name]:
+            return special
+    return inputs[f"{prefix}sum"] * SMALLEST
+
+
+def value_of_addend(inputs):
+    for name, special in SPECIAL.items():
+        if inputs[f"addend_{name}"]:
+            return special
+    magnitude = inputs["significand"] * Fraction(2) ** (inputs["exponent"] - 134)
+    return -magnitude if inputs["sign"] else magnitude
+
+
+def check_multiplier(inputs, got, options):
+    right = paper.product(inputs["a"], inputs["b"])
+    flags = (got["nan"], got["inf"])
+    if isinstance(right, Fraction):
+        size = got["significand"] * Fraction(2) ** (got["exponent"] - 6)
+        assert (flags, -size if got["sign"] else size) == ((0, 0), right)
+    else:
+        assert flags == (math.isnan(right), math.isinf(right))
+
+
+def check_exact_addend(inputs, got, options):
+    right = paper.product(inputs["a"], inputs["b"])
+    total = {"sum": got["total"] + got["carry"]} | {name: got[name] for name in SPECIAL}
+    assert value_of_sum(total, "") == right
+
+
+def check_fp32_addend(inputs, got, options):
+    right = paper.product(inputs["a"], inputs["b"])
+    assert value_of_addend({f"addend_{name}": got[name] for name in SPECIAL} | got) == right
+    assert (right, got["sign"]) == (0, 0)
+
+
+def check_exact_sum(inputs, got, options):
+    """The counterexample to room for twice as many products is a sum that wraps around."""
+    start = 0 if inputs["first"] else inputs["before_sum"]
+    right = start + inputs["total"] + inputs["carry"]
+    unit = UNITS["mac_exact"]
+    assert (got["sum"] - right) % 2 ** unit.ports["sum"].width == 0
+    assert inputs["first"] == 0
+    assert inputs["products"] >= unit.max_products
+    assert got["sum"] != right
+
+
+def check_exact_flags(inputs, got, options):
+    flags = {name: name in ("plus_inf", "minus_inf") for name in SPECIAL}
+    sides = [inputs[f"addend_{n}"] + inputs[f"before_{n}"] for n, there in flags.items() if there]
+    assert sides == [1, 1]
+    assert (got["nan"], got["plus_inf"], got["minus_inf"]) == (1, 0, 0)
+
+
+def check_fp32_sum(inputs, got, options):
+    start = inputs["acc"] if inputs["first"] else inputs["before_sum"]
+    right = paper.ieee_value(start, "float32") + value_of_addend(inputs)
+    assert got["sum"] == paper.nearest_float32(right)
+
+
+def check_word(inputs, got, options):
+    total = value_of_sum(inputs, "") * Fraction(2) ** inputs["scale"]
+    assert got["x"] == paper.nearest_float32(total)
+
+
+def check_code(inputs, got, options):
+    total = value_of_sum(inputs, "") * Fraction(2) ** inputs["scale"]
+    options = dict(options)
+    if options.pop("hybrid"):
+        right = paper.encode_hybrid(paper.nearest_float32(total), "float32", **options)
+    else:
+        right = paper.encode(total, **options)
+    assert got["code"] == right
+
+
+CHECKS = {
+    "product": check_multiplier,
+    "exact_addend": check_exact_addend,
+    "exact_sum": check_exact_sum,
+    "exact_flags": check_exact_flags,
+    "fp32_addend": check_fp32_addend,
+    "rest_of_sums": check_fp32_sum,
+    **{f"nearest_sum_{part}": check_fp32_sum for part in arithmetic.PARTS},
+    "nearest_word": check_word,
+    "special_word": check_word,
+    "nearest_code": check_code,
+    "special_code": check_code,
+    "hybrid_code": check_code,
+}
+
+
+@pytest.mark.parametrize(("name", "wanted"), CLAIMS)
+def test_every_property_is_proved_and_its_wrong_variant_refuted_where_the_unit_is_right(
+    name, wanted, record_property
+):
+    unit, claim = UNITS[name], PROPERTIES[wanted]
+    [proof] = proofs.prove_all([(unit, claim)])
+    record_property("proved", proof.claim.proved)
+    record_property("refuted", not proof.variant.proved)
+    assert proof.claim == proofs.Answer(claim.statement, True)
+    assert proof.passed
+    assert proof.bits == sum(port.width for port in claim.inputs(unit).values())
+    found = proof.variant.counterexample
+    assert set(found["inputs"]) == set(claim.inputs(unit))
+    assert bool(found["expected"]) == claim.expects
+    assert found["got"] != found["expected"]
+    CHECKS[wanted](found["inputs"], found["got"], found["options"])
+    assert proofs.summary(proof).startswith("refuted: ")
+
+
+FAULTS = [
+    ("multiplier", "product", r"(assign significand = .*) \* ", r"\1 + "),
+    ("mac_exact", "exact_addend", r"(sign_0_1 <= .*);", r"sign_0_1 <= 1'b0;"),
+    ("mac_exact", "exact_sum", r"\{ total_2, carry_2 \}", "{ total_2, 1'b0 }"),
+    ("mac_exact", "exact_sum", r"first_2 \?", "~first_2 ?"),
+    ("mac_fp32", "nearest_sum_low", r"\| added_after_1\[2:0\]", "| added_after_1[2:1]"),
+    ("mac_fp32", "nearest_sum_middle", r"larger\[31:24\] \+ 1'h1", "larger[31:24]"),
+    ("mac_fp32", "nearest_sum_high", r"added_after_1\[4\] \|", ""),
+    ("mac_fp32", "nearest_sum_top", r"sum_before\[31\] \^ sign_2", "sign_2"),
+    ("mac_fp32", "rest_of_sums", r"31'h7f800000", "31'h7f000000"),
+]
+
+
+@pytest.mark.parametrize(("name", "wanted", "pattern", "fault"), FAULTS)
+def test_a_fault_in_the_verilog_is_found(name, wanted, pattern, fault):
+    unit = UNITS[name]
+    text, count = re.subn(pattern, fault, verify.exported(unit))
+    assert count, f"{pattern} is not in the Verilog of {name}"
+    proof = proofs.prove(unit, PROPERTIES[wanted], text=text)
+    assert not proof.claim.proved
+    assert not proof.passed
+    found = proof.claim.counterexample
+    assert proofs.explain(proof, found)
+    with pytest.raises(AssertionError):
+        CHECKS[wanted](found["inputs"], found["got"], found["options"])
+
+
+def test_registers_that_are_written_otherwise_are_refused():
+    text = verify.exported(UNITS["mac_exact"])
+    assert set(registers.widths(text)) >= {"sum", "nan", "plus_inf", "minus_inf", "total_2"}
+    assert "posedge" not in registers.everted(text)
+    otherwise = text.replace("always @(posedge clk)", "always @(posedge clk) begin", 1)
+    with pytest.raises(proofs.ProofError, match="not written as they are exported"):
+        registers.everted(otherwise)
