@@ -291,8 +291,12 @@ def _rows() -> Iterator[Unit]:
     for unit in (*encoders, *converters):
         if not unit.name.endswith(("_ta", "_keep_exact")):
             yield from _streamed(unit)
-    yield from _sums()
-    yield from _engines()
+    sums = {unit.name: unit for unit in (*_sums(), *_engines())}
+    yield from sums.values()
+    yield _axi(encoders[0], latency=2, options=_OPTIONS)
+    yield _axi(sums["mac_exact"])
+    yield _axi(sums["dot4_fp32"], fixed=("acc",))
+    yield _axi(sums["matrix4x4_exact_to_hif8"], options=("scale", *_OPTIONS))
 
 
 UNITS = {unit.name: unit for unit in _rows()}

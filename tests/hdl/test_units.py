@@ -88,7 +88,9 @@ def test_streamed_component_has_the_latency_it_states(latency):
 
 def test_rows_are_named_after_their_parameters():
     for unit in UNITS.values():
-        if unit.core:
+        if unit.bench == "axi":
+            assert unit.name == f"axi_{unit.core.name}"
+        elif unit.core:
             assert unit.name == f"{unit.core.name}_s{unit.latency}"
         else:
             assert unit.streams == (unit.latency > 0)

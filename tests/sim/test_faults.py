@@ -204,9 +204,10 @@ def stream_fault(name: str) -> str:
     return faulty(STREAM, fill(body), *map(fill, tapped), **pins)
 
 
-def test_the_shell_of_a_fault_alone_changes_nothing(root):
+@pytest.mark.parametrize("unit", [STREAM, UNITS["axi_mac_exact"]], ids=lambda unit: unit.name)
+def test_the_shell_of_a_fault_alone_changes_nothing(unit, root):
     need("icarus")
-    verdict, _ = verify.run(STREAM, "icarus", root=root, text=faulty(STREAM, ""))
+    verdict, _ = verify.run(unit, "icarus", root=root, text=faulty(unit, ""))
     assert (verdict.status, verdict.note) == ("pass", "")
 
 
@@ -214,6 +215,78 @@ def test_the_shell_of_a_fault_alone_changes_nothing(root):
 def test_a_fault_in_a_stream_is_found(fault, root):
     need("icarus")
     verdict, _ = verify.run(STREAM, "icarus", root=root, text=stream_fault(fault))
+    assert verdict.status == "fail"
+    assert verdict.note
+
+
+AXI_FAULTS = {
+    "the end of a packet a beat late": (
+        "axi_encoder_fp32",
+        "reg late = 0; assign m_axis_tlast = late;\n"
+        "always @(posedge clk) if (m_axis_tvalid & m_axis_tready) late <= inner_m_axis_tlast;",
+        ["m_axis_tlast"],
+        {},
+    ),
+    "an option of the cycle before": (
+        "axi_encoder_fp32",
+        "reg old = 0; always @(posedge clk) old <= saturate;",
+        [],
+        {"saturate": "old"},
+    ),
+    "an option at any beat but the last": (
+        "axi_matrix4x4_exact_to_hif8",
+        "reg kept = 0; always @(posedge clk) if (s_axis_tvalid & s_axis_tready) kept <= saturate;",
+        [],
+        {"saturate": "kept"},
+    ),
+    "every row a packet": (
+        "axi_matrix4x4_exact_to_hif8",
+        "assign m_axis_tlast = 1;",
+        ["m_axis_tlast"],
+        {},
+    ),
+    "a packet that never ends": (
+        "axi_mac_exact",
+        "assign m_axis_tlast = 0;",
+        ["m_axis_tlast"],
+        {},
+    ),
+    "a bit beside a flag": (
+        "axi_mac_exact",
+        "assign m_axis_tdata = inner_m_axis_tdata | inner_m_axis_tdata[96] << 97;",
+        ["m_axis_tdata"],
+        {},
+    ),
+    "a sum that goes on after a reset": (
+        "axi_mac_exact",
+        "reg used = 0; always @(posedge clk) if (s_axis_tvalid) used <= 1;",
+        [],
+        {"rst": "rst & ~used"},
+    ),
+    "valid withdrawn while it waits": (
+        "axi_mac_exact",
+        "reg waited = 0; always @(posedge clk) waited <= m_axis_tvalid & ~m_axis_tready;\n"
+        "assign m_axis_tvalid = inner_m_axis_tvalid & ~waited;",
+        ["m_axis_tvalid"],
+        {"m_axis_tready": "m_axis_tready & ~waited"},
+    ),
+    "a beat changed while it waits": (
+        "axi_matrix4x4_exact_to_hif8",
+        "reg waited = 0;\n"
+        "always @(posedge clk) waited <= m_axis_tvalid & ~m_axis_tready & ~waited;\n"
+        "assign m_axis_tdata = inner_m_axis_tdata ^ (waited & ~m_axis_tready);",
+        ["m_axis_tdata"],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", AXI_FAULTS)
+def test_a_fault_in_an_axi_stream_is_found(fault, root):
+    need("icarus")
+    name, body, tapped, pins = AXI_FAULTS[fault]
+    text = faulty(UNITS[name], body, *tapped, **pins)
+    verdict, _ = verify.run(UNITS[name], "icarus", root=root, text=text)
     assert verdict.status == "fail"
     assert verdict.note
 
