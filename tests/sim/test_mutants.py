@@ -101,7 +101,7 @@ def cases(job):
         yield {"x": part["x"][~np.isnan(part["x"].view(np.float32))]}
 """,
     "without_ties_of_hybrid": """
-bench_encoder._ties_of_hybrid = lambda source, rng: np.empty(0, source.word)
+bench_encoder.ties_of_hybrid = lambda source, rng: np.empty(0, source.word)
 cases = bench_encoder.cases
 """,
 }
