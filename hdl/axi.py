@@ -84,7 +84,7 @@ class AxiStream(wiring.Component):
     unit : callable
         The class of a `StreamUnit`, or of a combinational unit to be `Streamed`.
     latency : int, optional
-        As for `Streamed` or for the unit.
+        As for `Streamed` or for the unit, 1 at least.
     options : iterable of str
         Inputs of the unit that become ports; those fixed at zero are left out of both.
     fixed : iterable of str
@@ -111,12 +111,20 @@ class AxiStream(wiring.Component):
     ) -> None:
         self.unit = made(unit, latency, parameters, within=Framed)
         self.latency = self.unit.latency
-        self.options = tuple(options)
-        apart = {*self.options, *fixed, "first", "last"}
+        if not self.latency:
+            raise ValueError("latency must be at least 1 between AXI4-Stream ports, not 0")
+        turns = getattr(self.unit, "interleave", 1)
+        if turns > 1:  # which packet a beat belongs to would not show
+            raise ValueError(f"interleave must be 1 between AXI4-Stream ports, not {turns}")
+        self.options, marks = tuple(options), {"first", "last"}
+        for name in (*self.options, *fixed):
+            if name not in self.unit.inputs.keys() - marks:
+                raise ValueError(f"options and fixed must be inputs of the unit, not {name!r}")
+        apart = {*self.options, *fixed, *marks}
         self._in = {name: port for name, port in self.unit.inputs.items() if name not in apart}
-        marks = {"last_row", _FRAMED}
-        self._out = {name: port for name, port in self.unit.outputs.items() if name not in marks}
-        self._mark = next((name for name in self.unit.outputs if name in marks), None)
+        ending = {"last_row", _FRAMED}
+        self._out = {name: port for name, port in self.unit.outputs.items() if name not in ending}
+        self._mark = next((name for name in self.unit.outputs if name in ending), None)
         ends = {None: "1: every beat is a packet", "last_row": "1: the last row of a tile"}
         self.ports = {
             **CLOCKED,

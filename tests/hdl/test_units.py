@@ -7,6 +7,7 @@ import paper
 import pytest
 from amaranth.sim import Simulator
 from hif8.golden import format as f
+from hif8.hdl.axi import AxiStream
 from hif8.hdl.configs import UNITS, select
 from hif8.hdl.converter import ToFloat
 from hif8.hdl.dot import DotProduct
@@ -53,6 +54,19 @@ def engine(**how):
         (lambda: engine(latency=2), "latency must be in 3..4, not 2"),
         (lambda: engine(accumulator="fp64"), "accumulator must be one of exact, fp32, not 'fp64'"),
         (lambda: engine(output="fp16"), "output must be one of fp32, hif8, not 'fp16'"),
+        (lambda: AxiStream(unit=Multiplier), "latency must be at least 1 between .*, not 0"),
+        (
+            lambda: AxiStream(unit=Mac, accumulator="fp32", interleave=2),
+            "interleave must be 1 between .*, not 2",
+        ),
+        (
+            lambda: AxiStream(unit=Mac, accumulator="exact", fixed=["acc"]),
+            "options and fixed must be inputs of the unit, not 'acc'",
+        ),
+        (
+            lambda: AxiStream(unit=Mac, accumulator="exact", options=["last"]),
+            "options and fixed must be inputs of the unit, not 'last'",
+        ),
         (lambda: select(["adder"]), "unit must be one of decoder, .*, not 'adder'"),
     ],
 )
