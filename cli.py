@@ -357,6 +357,8 @@ def verify(
 
 def _words(unit: "Unit", paths: list[Path]) -> dict[str, np.ndarray]:
     """Read a tensor for each of a unit's data inputs, as the words that its ports take."""
+    if unit.streams or not all(unit.ports[name].carries for name in unit.data_inputs):
+        raise ValueError(f"--tensor takes a combinational unit of codes or words, not {unit.name}")
     if len(paths) != len(unit.data_inputs):
         needed = " ".join(f"--tensor {name.upper()}.npy" for name in unit.data_inputs)
         raise ValueError(f"{unit.name} takes {needed}, not {len(paths)} tensors")

@@ -294,6 +294,8 @@ BAD = [
     ("verify multiplier --tensor codes.npy", "takes --tensor A.npy --tensor B.npy"),
     ("verify multiplier --tensor codes.npy --tensor five.npy", "must be of one size"),
     ("verify --tensor floats.npy", "--tensor takes one unit"),
+    ("verify to_fp32_s1 --tensor codes.npy", "of codes or words, not to_fp32_s1"),
+    ("verify readout_fp32 --tensor codes.npy", "of codes or words, not readout_fp32"),
     ("verilog --out floats.npy/rtl", "floats.npy"),
     ("sweep adder", "unit to sweep must be one of encoder_fp32, "),
     ("sweep decoder", "unit to sweep must be one of encoder_fp32, "),
