@@ -52,6 +52,8 @@ class Program:
         The last beat in that a beat out depends on.
     broken : callable
         Given a traffic's name and what it was: in what it was not as the core's must be.
+    interval : callable
+        Given the steady traffic, the initiation interval as the core's bench measures it.
     """
 
     items: dict[str, list[int]]
@@ -60,6 +62,7 @@ class Program:
     ends: np.ndarray
     causes: np.ndarray
     broken: Callable[[str, Traffic], list[str]]
+    interval: Callable[[Traffic], int] = lambda traffic: traffic.interval
 
 
 def _conversions(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
@@ -117,6 +120,7 @@ def _tiles(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
         broken=lambda name, traffic: bench_matrix._broken(
             unit, name, batches, traffic, items["last"]
         ),
+        interval=lambda traffic: bench_matrix._measured(unit, batches, traffic, items["last"])[1],
     )
 
 
@@ -316,6 +320,10 @@ async def packets_as_golden(dut: object) -> None:
         beats, ended = len(traffic.emitted), len(traffic.outputs["m_axis_tlast"])
         if beats == ended == results:
             bench.broken += program.broken(name, traffic)
+            if name == "steady":
+                began = np.array(traffic.accepted)[program.causes]
+                tally.latency = int((np.array(traffic.emitted) - began).min())
+                tally.interval = program.interval(traffic)
         else:
             bench.broken += traffic.broken
             bench.broken.append(f"{name}: {beats} beats, {ended} in packets, not {results}")
