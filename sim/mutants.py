@@ -43,7 +43,7 @@ COUNT = 200
 """Faults a unit, unless the user asks for another number."""
 
 LANES = 64
-"""Cases at a time: the bits of the words that a simulator computes fastest with."""
+"""Cases, or copies of a stream, at a time: the bits of words that a simulator is fastest with."""
 
 _WITHOUT_FAULTS = ("axi", "matrix")
 """Benches that do not look at every output in every cycle, which the shadows take for granted."""
@@ -243,15 +243,15 @@ class Faulty:
         Its row.
     netlist : str
         Verilog of the module ``faulty``: the unit's ports and the input that chooses a fault.
-    top : str
-        Verilog of what is simulated, `netlist` or the like inside.
+    bits : str
+        The same netlist in ports, wires and gates of one bit.
     faults : list of Fault
         All of them, without a verdict.
     """
 
     row: Mutated
     netlist: str
-    top: str
+    bits: str
     faults: list[Fault]
 
 
@@ -302,11 +302,10 @@ def inject(unit: Unit, count: int, seed: int) -> Faulty:
         listed = (folder / "faults.ys").read_text().splitlines()
         netlist = (folder / "faulty.v").read_text()
         bits = (folder / "bits.v").read_text()
-    top = _shadows(row, bits, len(listed)) if unit.streams else _slices(row, bits)
     faults = [Fault(number, _describe(line)) for number, line in enumerate(listed, start=1)]
     if not faults:
         raise MutationError(f"{_TOOL} found no place for a fault in {unit.module}")
-    return Faulty(row, netlist, top, faults)
+    return Faulty(row, netlist, bits, faults)
 
 
 def fixed(faulty: Faulty, number: int) -> str:
@@ -385,15 +384,16 @@ def _slices(row: Mutated, bits: str) -> str:
     )
 
 
-def _shadows(row: Mutated, bits: str, count: int) -> str:
-    """Return Verilog of a top that is one unit without a fault, with all others in its shadow.
+def _shadows(row: Mutated, bits: str, numbers: list[int]) -> str:
+    """Return Verilog of a top that is one unit without a fault, with faults in its shadow.
 
     Its ports are those of `lanes.wrapper` with a single lane, so that the unit's bench runs it as
     it is. Every fault has a copy that gets the same inputs; output `shown` has for each copy 32
     bits with the clock cycle in which a handshake or, while valid, an output was first another.
     That is when the bench would have noticed, which compares both in every cycle.
     """
-    lanes = count + 1
+    active = [0, *numbers]
+    lanes = len(active)
     spread, first = f"[{lanes - 1}:0]", f"{{{lanes}{{%s[0]}}}}"
     ports, inner, differs = [], [], []
     for name, port in row.ports.items():
@@ -402,7 +402,7 @@ def _shadows(row: Mutated, bits: str, count: int) -> str:
         inner += [f"wire {spread} {piece};" for piece in slices if name != "clk"]
         if name == SELECT:
             for k, piece in enumerate(slices):
-                word = "".join(str(lane >> k & 1) for lane in reversed(range(lanes)))
+                word = "".join(str(number >> k & 1) for number in reversed(active))
                 inner.append(f"assign {piece} = {lanes}'b{word};")
         elif port.member.flow == In:
             shared = name in lanes_shared(row)
@@ -490,8 +490,35 @@ def simulate(
     SimulatorError
         If the simulator could not be run to the end.
     """
+    size = LANES - 1 if unit.streams else len(alive)
+    how = {"root": root, "limit": limit, "random_cases": random_cases, "seed": seed}
+    healthy, killed = 0, {}
+    for part in (alive[k : k + size] for k in range(0, len(alive), size)):
+
+        def count(done: int, before: int = len(killed)) -> None:
+            look(before + done)
+
+        healthy, more = _simulate(unit, faulty, part, bench=bench, look=count, **how)
+        killed |= more
+    return healthy, killed
+
+
+def _simulate(
+    unit: Unit,
+    faulty: Faulty,
+    alive: list[int],
+    *,
+    root: Path,
+    bench: str,
+    limit: int,
+    random_cases: int,
+    seed: int,
+    look: Callable[[int], None],
+) -> tuple[int, dict[int, int]]:
+    """Run those faults that go into one simulation, as `simulate` says."""
     row = faulty.row
-    built = verify.build(row, SIMULATOR, root=root, text=faulty.top, look=lambda: look(0))
+    top = _shadows(row, faulty.bits, alive) if unit.streams else _slices(row, faulty.bits)
+    built = verify.build(row, SIMULATOR, root=root, text=top, look=lambda: look(0))
     folder = verify.run_folder(root, f"{unit.name}-mutants")
     job = MutantsJob(
         unit=unit.name,
@@ -516,7 +543,11 @@ def simulate(
         folder=folder,
         variables={JOB_VARIABLE: str(job.save())},
     )
-    passed = verify.wait(child, folder, lambda: look(verify._progress(job)), fatal=False)
+
+    def watch() -> None:  # a bench in the shadows tells how many of its own cases it has run
+        look(0 if unit.streams else verify._progress(job))
+
+    passed = verify.wait(child, folder, watch, fatal=False)
     if not job.file("results.json").exists():
         last = verify._last_line(folder)
         raise SimulatorError(f"{SIMULATOR} did not finish the faults of {unit.name}: {last}")
@@ -537,7 +568,8 @@ def _from_shadows(
     """Return the results of a bench with shadows as those of `bench_mutants` are."""
     module = importlib.import_module(bench or verify.bench_module(UNITS[job.unit]))
     shown = json.loads(job.file("shown.json").read_text())
-    killed = {number: shown[number] for number in alive if shown[number]}
+    cycles = zip(alive, shown[1:], strict=True)
+    killed = {number: cycle for number, cycle in cycles if cycle}
     return {"healthy": tally, "expected": module.count(job), "killed": killed}
 
 
