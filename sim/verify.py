@@ -104,7 +104,10 @@ def top(unit: Unit) -> str:
 def lane_count(unit: Unit, name: str) -> int:
     """Return how many lanes a unit is simulated in: the fewer, the more it computes itself."""
     chosen = simulator(name)
-    return max(1, chosen.stream_lanes // unit.products) if unit.streams else chosen.lanes
+    if unit.streams:
+        return max(1, chosen.stream_lanes // unit.products)
+    widest = max(unit.ports[name].width for name in unit.data_inputs)
+    return max(1, chosen.lanes * 32 // max(widest, 32))
 
 
 @cache

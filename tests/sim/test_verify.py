@@ -14,7 +14,7 @@ from hif8.analysis import digits
 from hif8.golden.format import FP32
 from hif8.hdl.configs import UNITS
 from hif8.hdl.export import entry
-from hif8.sim import bench_encoder, lanes, verify
+from hif8.sim import bench_encoder, bench_readout, lanes, programs, verify
 from hif8.sim.bench import Job
 from hif8.sim.simulators import SIMULATORS, SimulatorError
 
@@ -300,6 +300,35 @@ def test_the_hybrid_bench_runs_equal_and_adjacent_thresholds_for_every_exponent(
     wanted = {(e, sign, d) for e in exponents for sign in (0, 1) for d in (-1, 0, 1)}
     assert len(wanted) == 192
     assert wanted <= found
+
+
+@pytest.mark.parametrize("size", [9, 12, 16])
+def test_long_words_hold_their_integers(size):
+    ends = [0, 1, -1, (1 << 8 * size - 1) - 1, -1 << 8 * size - 1, 0x0123456789ABCDEF << 8]
+    raw = b"".join(end.to_bytes(size, "little", signed=True) for end in ends)
+    words = np.frombuffer(raw, f"V{size}")
+    high, low = programs.unpacked(words)
+    assert [int(h) << 64 | int(x) for h, x in zip(high, low, strict=True)] == ends
+    assert programs.packed(high, low, words.dtype).tobytes() == raw
+
+
+def test_the_readout_bench_runs_every_bit_below_every_leading_bit_and_every_tie():
+    job = Job(unit="readout_fp32", folder="", lanes=1, seed=1)
+    [columns] = bench_readout.cases(job)
+    size = columns["sum"].dtype.itemsize
+    raw = columns["sum"].tobytes()
+    parts = (raw[start : start + size] for start in range(0, len(raw), size))
+    magnitudes = {abs(int.from_bytes(part, "little", signed=True)) for part in parts}
+    for lead in range(95):
+        assert 1 << lead in magnitudes
+        for low in range(lead):
+            guard = 1 << lead - 24 if low < lead - 24 else 0
+            assert 1 << lead | 1 << low | guard in magnitudes
+        if lead >= 24:
+            for odd in (0, 1 << lead - 23):
+                assert 1 << lead | odd | 1 << lead - 24 in magnitudes
+    assert {2 * ((1 << 94) - 1) + 1, 1 << 95} <= magnitudes
+    assert set(columns["scale"].tolist()) == set(range(-32, 32))
 
 
 def test_a_wrapper_pads_every_lane_to_whole_bytes():
