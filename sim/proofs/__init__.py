@@ -16,10 +16,10 @@ from pathlib import Path
 from ... import files
 from ...hdl.configs import UNITS, Unit
 from .. import verify
-from . import arithmetic, conversions
+from . import arithmetic, conversions, readouts
 from .prover import Answer, Proof, ProofError, Property, claim, prove, prove_all, tool
 
-PROPERTIES = conversions.PROPERTIES + arithmetic.PROPERTIES
+PROPERTIES = conversions.PROPERTIES + arithmetic.PROPERTIES + readouts.PROPERTIES
 _BY_NAME = {wanted.name: wanted for wanted in PROPERTIES}
 
 __all__ = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is claimed of the arithmetic: the multiplier, the sums of products, the read-outs.
+"""What is claimed of the multiplier and of the sums of products.
 
 Imports `golden.format`, `hdl` and the other modules of `sim.proofs`. A sum is claimed in two parts:
 what a pair of codes becomes in the registers before the adder, the addend; and what the adder makes
@@ -93,6 +93,10 @@ class _Addend(_OfProduct):
                 body += f"  assign {name} = {name}_{cycles}_in_{cycles};\n"
         return "addend", everted(text) + wrapper("addend", ports, body)
 
+    def preamble(self, unit: Unit) -> str:
+        """Return the limits of an addend."""
+        return _limits(unit)
+
 
 class _Step(Property):
     """What the adder makes of the sum there is, and of an addend."""
@@ -131,15 +135,20 @@ class _Step(Property):
 
     def preamble(self, unit: Unit) -> str:
         """Return the limits of a sum and of its addend."""
-        if not unit.max_products:
-            low, high = (exponent(value) + FP32.bias for value in (_SMALLEST, _LARGEST))
-            return f"  localparam LOW = {low}, HIGH = {high};\n" + _WORDS
-        width = unit.ports["sum"].width + 2
-        largest = int(_LARGEST / Fraction(2) ** _UNIT)
-        return (
-            f"  localparam W = {width}, PRODUCTS = {unit.max_products};\n"
-            f"  localparam signed [W-1:0] LARGEST = {width}'d{largest};\n"
-        )
+        return _limits(unit) + ("" if unit.max_products else _WORDS)
+
+
+def _limits(unit: Unit) -> str:
+    """Return what the addend has been proved to be within, and is then taken to be."""
+    if not unit.max_products:
+        low, high = (exponent(value) + FP32.bias for value in (_SMALLEST, _LARGEST))
+        return f"  localparam LOW = {low}, HIGH = {high};\n"
+    width = unit.ports["sum"].width + 2
+    largest = int(_LARGEST / Fraction(2) ** _UNIT)
+    return (
+        f"  localparam W = {width}, PRODUCTS = {unit.max_products};\n"
+        f"  localparam signed [W-1:0] LARGEST = {width}'d{largest};\n"
+    )
 
 
 _PRODUCT = """
@@ -230,62 +239,6 @@ def _nearest_sum(part: str, places: range) -> Property:
     )
 
 
-class _Readout(Property):
-    """What a read-out must be."""
-
-    modules = MODULES
-
-    def preamble(self, unit: Unit) -> str:
-        """Return the sum without its sign, and whether it is a number."""
-        return (
-            f"  localparam W = {unit.ports['sum'].width};"
-            + """
-  wire finite = !nan && !plus_inf && !minus_inf;
-  wire one_flag = nan + plus_inf + minus_inf <= 1;
-  wire [W-1:0] magnitude = sum[W-1] ? -sum : sum;
-"""
-        )
-
-
-def _to_word(unit: Unit) -> bool:
-    return unit.parameters["output"] == "fp32"
-
-
-def _to_code(unit: Unit) -> bool:
-    return unit.parameters["output"] == "hif8"
-
-
-_NEAREST_WORD = """
-  // In units of the sum's last bit the word is its significand times 2^places.
-  wire [23:0] kept = {1'b1, got_x[22:0]};
-  wire signed [9:0] places = $signed({2'b0, got_x[30:23]}) - 150 - ($signed(scale) - 44);
-  wire [9:0] down = -places;
-  wire fits = places < 0 ? kept >> down << down == kept : places <= W - 24;
-  wire [W:0] result = places < 0 ? kept >> down : kept << places;
-  wire signed [W+1:0] error = $signed({1'b0, magnitude}) - $signed({1'b0, result});
-  wire [W+1:0] twice = 2 * (error < 0 ? -error : error);
-  wire [W+1:0] ulp = places < 0 ? 0 : 1 << places;
-  wire is_nearest = places < 0 ? error == 0 : twice < ulp || twice == ulp && !kept[0];
-  // Below a power of two the next word is but half as far away.
-  wire is_nearest_below = error >= 0 || kept != 24'h800000 || twice <= ulp >> 1;
-  wire normal = got_x[30:23] != 0 && got_x[30:23] != 255 && got_x[31] == sum[W-1];
-  assign ok = !finite || (sum == 0 ? got_x == 0
-    : normal && fits && is_nearest && is_nearest_below);
-"""
-
-_NEAREST_CODE = """
-  // All in units of 2^-76, the last bit of a sum at the smallest scale.
-  wire [W+62:0] scaled = magnitude << ($signed(scale) + 32);
-  wire [W+62:0] low, high;
-  wire [6:0] value;
-  interval around (index, {low, high, value});
-  wire inside = finite && low <= scaled && scaled < high;
-  wire clip = saturate && value == 7'h6F;
-  assign expected_code = value == 0 ? 8'h00 : {sum[W-1], clip ? 7'h6E : value};
-  assign ok = !inside || got_code == expected_code;
-"""
-
-
 PROPERTIES = (
     _OfProduct(
         "product",
@@ -313,7 +266,8 @@ PROPERTIES = (
         + """
   // total + 1 is minus the total with all bits inverted.
   wire [75:0] magnitude = got_carry ? ~got_total : got_total;
-  wire is_value = magnitude == odd << power && (odd == 0 || got_carry == negative);
+  wire is_value = magnitude == odd << power && magnitude <= LARGEST
+    && (odd == 0 || got_carry == negative);
   assign ok = is_value && got_nan == is_nan && got_valid
     && got_plus_inf == (is_inf && !negative) && got_minus_inf == (is_inf && negative)
     && got_first == first_in && got_last == last_in;
@@ -375,7 +329,8 @@ PROPERTIES = (
   wire signed [9:0] shift = $signed({3'b0, power}) - 44 - ($signed({2'b0, got_exponent}) - 134);
   wire [15:0] shifted = odd << shift;
   wire is_value = odd == 0 ? got_significand == 0 && got_exponent == 0
-    : got_significand[7] && 0 <= shift && shift < 8 && got_significand == shifted;
+    : got_significand[7] && 0 <= shift && shift < 8 && got_significand == shifted
+    && LOW <= got_exponent && got_exponent <= HIGH;
   assign ok = is_value && got_sign == negative && got_nan == is_nan && got_valid
     && got_plus_inf == (is_inf && !negative) && got_minus_inf == (is_inf && negative)
     && got_first == first_in && got_last == last_in && got_acc == acc_in;
@@ -404,67 +359,5 @@ PROPERTIES = (
 """.replace("NEAR_FROM", f"(-{-NEAR[0]})").replace("NEAR_TO", f"{NEAR[-1]}"),
         ("(x[30:0] == 0 ? 0 : x)", "x", "-0 plus 0 is -0"),
         holds_for=_is_fp32,
-    ),
-    _Readout(
-        "nearest_word",
-        "the sum times 2^(scale - 44) is rounded to nearest even, to a normal number; zero is +0",
-        "readout",
-        _NEAREST_WORD,
-        ("&& !kept[0]", "&& kept[0]", "ties go to the odd word"),
-        holds_for=_to_word,
-        expects=False,
-    ),
-    _Readout(
-        "special_word",
-        "NaN is 0x7FC00000, infinities are infinities, whatever the sum and the scale",
-        "readout",
-        """
-  assign expected_x = nan ? 32'h7FC00000 : {minus_inf, 31'h7F800000};
-  assign ok = finite || !one_flag || got_x == expected_x;
-""",
-        ("{minus_inf,", "{sum[W-1],", "an infinity has the sign of the sum"),
-        holds_for=_to_word,
-    ),
-    _Readout(
-        "nearest_code",
-        "TA gives the value nearest to the exact sum times 2^(scale - 44), of two the one further"
-        " from zero",
-        "readout",
-        _NEAREST_CODE,
-        (
-            "low <= scaled && scaled < high",
-            "low < scaled && scaled <= high",
-            "of two nearest values TA gives the one nearer to zero",
-        ),
-        index=True,
-        fixed={"hybrid": 0},
-        holds_for=_to_code,
-    ),
-    _Readout(
-        "special_code",
-        "NaN gives 0x80, or 0x00 with nan_to_zero; infinities give infinities, or the largest"
-        " finite codes with saturate",
-        "readout",
-        """
-  assign expected_code = nan ? (nan_to_zero ? 8'h00 : 8'h80)
-    : {minus_inf, saturate ? 7'h6E : 7'h6F};
-  assign ok = finite || !one_flag || got_code == expected_code;
-""",
-        ("saturate ? 7'h6E : 7'h6F", "7'h6F", "saturate leaves infinities infinite"),
-        holds_for=_to_code,
-    ),
-    _Readout(
-        "hybrid_code",
-        "HR gives the code that HR gives of the FP32 word: of a sum read out as FP32, encoded",
-        "readout",
-        """
-  wire [31:0] word;
-  read_word first (sum, nan, plus_inf, minus_inf, scale, word);
-  encode_word then (word, 1'b1, saturate, nan_to_zero, expected_code);
-  assign ok = !one_flag || got_code == expected_code;
-""",
-        ("(word, 1'b1,", "(word & ~32'd1, 1'b1,", "HR does not depend on the last bit of the word"),
-        fixed={"hybrid": 1},
-        holds_for=_to_code,
     ),
 )

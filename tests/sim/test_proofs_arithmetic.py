@@ -10,7 +10,7 @@ import paper
 import pytest
 from hif8.hdl.configs import UNITS
 from hif8.sim import proofs, verify
-from hif8.sim.proofs import arithmetic, registers
+from hif8.sim.proofs import arithmetic, readouts, registers
 
 CLAIMED = {
     "multiplier": ["product"],
@@ -26,7 +26,7 @@ CLAIMED = {
     "readout_fp32": ["nearest_word", "special_word"],
     "readout_hif8": ["nearest_code", "special_code", "hybrid_code"],
 }
-PROPERTIES = {wanted.name: wanted for wanted in arithmetic.PROPERTIES}
+PROPERTIES = {wanted.name: wanted for wanted in (*arithmetic.PROPERTIES, *readouts.PROPERTIES)}
 CLAIMS = [(unit, name) for unit in CLAIMED if unit in UNITS for name in CLAIMED[unit]]
 SPECIAL = {"nan": float("nan"), "plus_inf": float("inf"), "minus_inf": -float("inf")}
 SMALLEST = paper.value(0x01) ** 2
@@ -55,6 +55,7 @@ def test_the_parts_of_the_nearest_sum_leave_no_place_out():
 def test_products_have_the_papers_limits():
     assert Fraction(2) ** arithmetic._UNIT == SMALLEST == arithmetic._SMALLEST
     assert arithmetic._LARGEST == LARGEST
+    assert arithmetic._UNIT == -44  # as the claims are written
     products = [paper.product(a, b) for a in range(1, 0x80) for b in range(1, 0x80)]
     assert all((p / SMALLEST).denominator == 1 for p in products if isinstance(p, Fraction))
 
