@@ -206,3 +206,11 @@ def test_registers_that_are_written_otherwise_are_refused():
     otherwise = text.replace("always @(posedge clk)", "always @(posedge clk) begin", 1)
     with pytest.raises(proofs.ProofError, match="not written as they are exported"):
         registers.everted(otherwise)
+
+
+@pytest.mark.parametrize("name", ["o_ready", "rst"])
+def test_what_is_not_given_is_free(name, monkeypatch):
+    """With a stall or a reset the addend does not come through, so the claim fails."""
+    monkeypatch.delitem(registers._ALWAYS, name)
+    unit, wanted = UNITS["mac_fp32"], PROPERTIES["fp32_addend"]
+    assert not proofs.prove(unit, wanted).claim.proved
