@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from amaranth.lib.wiring import In
-
-from ..hdl.configs import UNITS, Unit
+from ..hdl.configs import Unit
 from ..hdl.layouts import Port
 from . import verify
 from .bench_mutants import SELECT, Mutated
@@ -187,19 +185,3 @@ def inject(unit: Unit, count: int, seed: int) -> Faulty:
     if not faults:
         raise MutationError(f"{TOOL} found no place for a fault in {unit.module}")
     return Faulty(row, netlist, bits, faults)
-
-
-def fixed(faulty: Faulty, number: int) -> str:
-    """Return Verilog of a unit that has one of the faults for good, or with 0 none."""
-    row = faulty.row
-    ports = [name for name in row.ports if name != SELECT]
-    declared = "\n".join(
-        f"  {'input' if row.ports[name].member.flow == In else 'output'} "
-        f"[{row.ports[name].width - 1}:0] {name};"
-        for name in ports
-    )
-    pins = ", ".join([*(f".{name}({name})" for name in ports), f".{SELECT}({row.width}'d{number})"])
-    return (
-        f"{faulty.netlist}\nmodule {UNITS[row.name].module} ({', '.join(ports)});\n{declared}\n"
-        f"  faulty unit ({pins});\nendmodule\n"
-    )

@@ -162,7 +162,7 @@ def _slices(row: Mutated, bits: str) -> str:
     )
 
 
-def _shadows(row: Mutated, bits: str, numbers: list[int]) -> str:
+def _shadows(row: Mutated, bits: str, numbers: list[int], leader: int = 0) -> str:
     """Return Verilog of a top that is one unit without a fault, with faults in its shadow.
 
     Its ports are those of `lanes.wrapper` with a single lane, so that the unit's bench runs it as
@@ -170,7 +170,7 @@ def _shadows(row: Mutated, bits: str, numbers: list[int]) -> str:
     bits with the clock cycle in which a handshake or, while valid, an output was first another.
     That is when the bench would have noticed, which compares both in every cycle.
     """
-    active = [0, *numbers]
+    active = [leader, *numbers]
     lanes = len(active)
     spread, first = f"[{lanes - 1}:0]", f"{{{lanes}{{%s[0]}}}}"
     ports, inner, differs = [], [], []
