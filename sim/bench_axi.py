@@ -21,10 +21,7 @@ from ..hdl.configs import UNITS, Unit
 from . import bench_matrix, bench_stream, bench_sum, programs
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import Stages, Traffic
-
-TRAFFIC = bench_stream.TRAFFIC
-"""How often source and sink pause; the other benches' rules know the traffic by its name."""
+from .streams import TRAFFIC, Stages, Traffic
 
 LONGEST = 9
 """Beats of the longest packet of conversions."""

@@ -22,16 +22,7 @@ from ..hdl.configs import UNITS, Unit
 from . import programs
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import Traffic, reset, reset_when_full, transact
-
-TRAFFIC = {
-    "steady": (0.0, 0.0),
-    "gaps": (0.5, 0.0),
-    "stalls": (0.0, 0.5),
-    "gaps and stalls": (0.3, 0.6),
-    "after a reset in the middle": (0.0, 0.3),
-}
-"""How often sender and receiver pause."""
+from .streams import TRAFFIC, Traffic, reset, reset_when_full, transact
 
 RANDOM = 4
 """Random products for every random case that is asked for."""

@@ -14,17 +14,9 @@ import numpy as np
 from ..hdl.configs import UNITS, Unit
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import Traffic, exchange, reset
+from .streams import TRAFFIC, Traffic, exchange, reset
 
 ITEMS = 1000
-TRAFFIC = {
-    "steady": (0.0, 0.0),
-    "gaps": (0.5, 0.0),
-    "stalls": (0.0, 0.5),
-    "gaps and stalls": (0.3, 0.6),
-    "after a reset in the middle": (0.0, 0.3),
-}
-"""How often sender and receiver pause."""
 
 
 def count(job: Job) -> int:

@@ -11,14 +11,11 @@ the cases, or it has survived and the bench lacks one.
 
 import importlib
 import json
-import os
 import re
 import shutil
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -472,24 +469,15 @@ def run_all(
         As `run` does; the other units are stopped.
     """
     tool()
-    stop = threading.Event()
 
-    def one(unit: Unit) -> Report:
+    def one(unit: Unit, look: Callable[[], None]) -> Report:
         def report(done: int, total: int) -> None:
-            if stop.is_set():
-                raise SimulatorError("stopped")
+            look()
             progress(unit, done, total)
 
         return run(unit, progress=report, **how)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = [pool.submit(one, unit) for unit in units]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    return verify.side_by_side(one, units)
 
 
 def save(report: Report, folder: Path) -> Path:

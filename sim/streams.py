@@ -19,6 +19,15 @@ HALF_PERIOD = Timer(1, "ns")
 PATIENCE = 1000
 """Cycles in a row in which nothing goes in or comes out, after which a unit is given up."""
 
+TRAFFIC = {
+    "steady": (0.0, 0.0),
+    "gaps": (0.5, 0.0),
+    "stalls": (0.0, 0.5),
+    "gaps and stalls": (0.3, 0.6),
+    "after a reset in the middle": (0.0, 0.3),
+}
+"""How often, from 0 to 1, sender and receiver pause, by what the traffic is called."""
+
 
 @dataclass
 class Traffic:

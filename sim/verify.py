@@ -16,12 +16,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,6 +35,9 @@ from ..hdl.layouts import Port
 from . import coverage, lanes
 from .bench import JOB_VARIABLE, Arrays, Job
 from .simulators import SimulatorError, simulator, start
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 SEED = 2409_16626
 """Seeds every random case, unless the user gives another."""
@@ -347,12 +351,12 @@ def run_all(
     SimulatorError
         If a simulator could not be run to the end; the others are stopped.
     """
-    stop = threading.Event()
 
-    def one(unit: Unit, name: str) -> Verdict:
+    def one(pair: tuple[Unit, str], look: Callable[[], None]) -> Verdict:
+        unit, name = pair
+
         def report(done: int, total: int) -> None:
-            if stop.is_set():
-                raise SimulatorError("stopped")
+            look()
             progress(unit, name, done, total)
 
         reason = simulator(name).missing()
@@ -360,8 +364,35 @@ def run_all(
             return Verdict(unit.name, name, "", "not run", note=reason)
         return run(unit, name, progress=report, **how)[0]
 
+    return side_by_side(one, pairs)
+
+
+def side_by_side(
+    one: Callable[[Task, Callable[[], None]], Result], tasks: Iterable[Task]
+) -> list[Result]:
+    """Run tasks, as many at a time as there are processors; if one fails, the others are stopped.
+
+    Parameters
+    ----------
+    one : callable
+        Runs a task. It is also given what it must call now and then, which raises
+        `SimulatorError` if another has failed.
+    tasks : iterable
+        What to run.
+
+    Returns
+    -------
+    list
+        What each task returned, in order.
+    """
+    stop = threading.Event()
+
+    def look() -> None:
+        if stop.is_set():
+            raise SimulatorError("stopped")
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = [pool.submit(one, *pair) for pair in pairs]
+        futures = [pool.submit(one, task, look) for task in tasks]
         try:
             return [future.result() for future in futures]
         except BaseException:
