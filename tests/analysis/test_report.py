@@ -71,6 +71,8 @@ MANIFEST = {
             "unit": "decoder",
             "file": "hif8_decoder.v",
             "latency": 0,
+            "initiation_interval": 1,
+            "max_products": 1 << 20,
             "sha256": "0123456789abcdef" * 4,
             "parameters": {"source": "fp32"},
             "ports": [
@@ -207,7 +209,8 @@ def test_page_says_what_the_engine_did(render: Any) -> None:
 
 def test_page_shows_modules_values_figures_and_commands(render: Any, built: Path) -> None:
     page = Page(render([PASS]))
-    for text in ("code[7:0]", "exponent[5:0] signed", "0123456789ab…", "source = fp32"):
+    limit = "interval 1, up to 1,048,576 products in a sum"
+    for text in ("code[7:0]", "exponent[5:0] signed", "0123456789ab…", "source = fp32", limit):
         assert text in page.words
     for row in values.compute():
         assert all(cell in page.text for cell in row.values() if cell != row["quantity"])
