@@ -17,7 +17,7 @@ demo: setup  ## the main job: a real network through RTL, its units' benches, th
 	@$(BIN)/hif8 demo
 
 test: setup  ## every test
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto
 
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench

@@ -194,6 +194,7 @@ def export(units: list[Unit], out: Path) -> list[Path]:
     OSError
         If the folder cannot be written.
     """
+    out.mkdir(parents=True, exist_ok=True)
     texts = {}
     modules = []
     with ThreadPoolExecutor() as pool:  # a process each: its bytes must not depend on the others
@@ -204,7 +205,6 @@ def export(units: list[Unit], out: Path) -> list[Path]:
     manifest = {"hif8": version("hif8"), "tool_versions": tool_versions(), "modules": modules}
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
 
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as staging:
         for name, text in texts.items():
             Path(staging, name).write_text(text)

@@ -167,7 +167,7 @@ def build(
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
     folder = (root / f"{unit.module}-{name}-{digest}").absolute()
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_suffix(".lock"), look):
+    with alone(folder.with_suffix(".lock"), look):
         if not (folder / "built").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -181,8 +181,16 @@ def build(
 
 
 @contextmanager
-def _alone(path: Path, look: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file, so that no other thread or process makes the same thing meanwhile."""
+def alone(path: Path, look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock file, so that no other thread or process makes the same thing meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file, made if it is missing.
+    look : callable
+        Called while waiting; what it raises ends the wait.
+    """
     with path.open("w") as file:
         while True:
             try:

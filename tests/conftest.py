@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COSTLY = ("exported", "built", "folder", "products")
-"""Fixtures that take seconds: the tests that share one run in one process."""
 
 
 def pytest_configure(config) -> None:
@@ -22,12 +20,6 @@ def pytest_configure(config) -> None:
     if not hasattr(config, "workerinput"):
         with contextlib.suppress(proofs.ProofError):  # the tests that need it will say so
             proofs.tool()
-
-
-def pytest_collection_modifyitems(items) -> None:
-    for item in items:
-        for name in set(COSTLY) & set(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

@@ -313,7 +313,7 @@ BAD = [
     ("sweep encoder_fp16 --build floats.npy", "floats.npy"),
     ("figures --out floats.npy/pictures", "floats.npy"),
     ("verilog adder", "unit must be one of"),
-    ("mutate mac_fp32", "unit must be one of decoder"),
+    ("mutate matrix4x4_fp32_to_fp32", "unit must be one of decoder"),
     ("frobnicate", "No such command"),
     ("encode floats.npy", "Missing argument"),
 ]

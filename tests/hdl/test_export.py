@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hif8.hdl import export
 from hif8.hdl.configs import UNITS, select
+from hif8.sim import verify
 from hif8.sim.simulators import SIMULATORS
 
 CONTRACT = {
@@ -30,8 +31,12 @@ CONTRACT = {
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("verilog")
-    export.export(select(), out)
+    """All exported files; processes that share the tests share these, too."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "verilog"
+    with verify.alone(out.with_suffix(".lock")):
+        if not out.exists():
+            export.export(select(), out)
     return out
 
 
