@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a fault in a netlist changes anything, by SAT.
 
-Imports `sim.faults`, `sim.lanes` and `sim.proofs`.
+Imports `sim.bench_mutants`, `sim.faults`, `sim.lanes` and `sim.proofs`.
 """
 
 import re

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults: whether the benches notice what is wrong with a circuit.
 
-Imports `hif8.files`, `hdl` and the rest of `sim`. Yosys makes gates of a unit's exported Verilog
-and puts faults into them: a pin inverted, or stuck at 0 or 1. All of them go into one netlist with
-an input that chooses which one is active, so that one build simulates them all, in the cases of the
-unit's own bench (`sim.bench_mutants`). What a first part of the cases leaves alive goes to a SAT
-solver: a fault that changes no output for no input is equivalent; one that does must fall to all of
-the cases, or it has survived and the bench lacks one.
+Imports `hif8.files`, `hdl` and the rest of `sim`. A netlist holds all faults of a unit and an input
+that chooses which one is active (`sim.faults`), so that one build simulates them all, in the cases
+of the unit's own bench: a combinational unit's one after the other (`sim.bench_mutants`), a
+stream's side by side, in the shadow of the unit without a fault (`sim.bench_shadows`). What a first
+part of the cases leaves alive goes to a SAT solver (`sim.equivalence`): a fault that changes no
+output for no input is equivalent; one that does must fall to all of the cases, or it has survived
+and the bench lacks one.
 """
 
 import importlib
