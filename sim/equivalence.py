@@ -5,6 +5,7 @@ Imports `sim.bench_mutants`, `sim.faults`, `sim.lanes` and `sim.proofs`.
 """
 
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -91,19 +92,27 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
     miter = _MITER.format(select=SELECT, width=width, zero="0" * width)
     if not faulty.row.streams:
         return _ask(faulty, numbers, miter, _PROVE)
-    said = _ask(faulty, numbers, _STEP, _PROVE_STEP)
-    left = [number for number in numbers if said[number]]
-    return said | (_ask(faulty, left, miter, _INDUCE) if left else {})
+    said = {}
+    fill = 1 + faulty.row.latency + faulty.row.parameters.get("interleave", 1)  # a reset before
+    for script, prove, steps in (
+        (_STEP, _PROVE_STEP, _steps(faulty, 0)),
+        (_STEP, _PROVE_STEP, _steps(faulty, fill)),
+        (miter, _INDUCE, ""),
+    ):
+        for number in (number for number in numbers if said.get(number, "?")):
+            said |= _ask(faulty, [number], script, prove, steps)
+    return said
 
 
-def _steps(faulty: Faulty) -> str:
+def _steps(faulty: Faulty, past: int) -> str:
     """Return Verilog that says whether a fault makes the next step of a stream another.
 
-    Until the first step that differs, registers hold what they hold without the fault, and that is
-    what items have put there that came before. Stalls change when they came, not what they put
-    there: a reset, and then as many cycles without a stall as fill the pipeline, with anything at
-    the inputs and at first anything in a sum, lead to every state that there can be. A step from
-    there differs if the next bit of a register, a handshake or, while valid, an output does.
+    Without a past, from any state at all. With one: until the first step that differs, registers
+    hold what they hold without the fault, and that is what items have put there that came before.
+    Stalls change when they came, not what they put there: a reset, and then as many cycles without
+    a stall as fill the pipeline, with anything at the inputs and at first anything in a sum, lead
+    to every state that there can be. A step differs if the next bit of a register, a handshake or,
+    while valid, an output does.
     """
     row, registers = faulty.row, widths(faulty.bits)
     inputs, outputs = (
@@ -112,9 +121,8 @@ def _steps(faulty: Faulty) -> str:
     )
     chosen = bits_of(SELECT, row.ports[SELECT])
     inputs = [bit for bit in inputs if bit not in (*chosen, "clk")]
-    past = row.latency + row.parameters.get("interleave", 1)
     free = [f"{r}_0" for r in registers]
-    lines = [f"wire {', '.join(f'{r}_{c}' for r in registers)};" for c in range(1, past + 2)]
+    lines = [f"wire {', '.join(f'{r}_{c}' for r in registers)};" for c in range(1, past + 1)]
 
     def step(kind: str, cycle: int, select: dict[str, str], pins: dict[str, str]) -> str:
         held = {f"{r}__now": f"{r}_{cycle}" for r in registers}
@@ -122,7 +130,7 @@ def _steps(faulty: Faulty) -> str:
         return f"faulty {kind}_{cycle} ({', '.join(f'.{p}({net})' for p, net in nets.items())});"
 
     none = dict.fromkeys(chosen, "1'b0")
-    for cycle in range(past + 1):
+    for cycle in range(past):
         after = {f"{r}__next": f"{r}_{cycle + 1}" for r in registers}
         came = {bit: f"past_{bit}_{cycle}" for bit in inputs}
         free += came.values()
@@ -134,7 +142,7 @@ def _steps(faulty: Faulty) -> str:
     which = {bit: f"{SELECT}[{k}]" for k, bit in enumerate(chosen)}
     for kind, select in (("gold", none), ("gate", which)):
         mine = {pin: f"{kind}_{net}" for pin, net in seen.items()}
-        lines += [f"wire {', '.join(mine.values())};", step(kind, past + 1, select, same | mine)]
+        lines += [f"wire {', '.join(mine.values())};", step(kind, past, select, same | mine)]
     unlike = [
         f"(gold_{net} ^ gate_{net})"
         + (" & gold_o_valid" if net in outputs and net not in HANDSHAKES else "")
@@ -148,16 +156,24 @@ def _steps(faulty: Faulty) -> str:
     )
 
 
-def _ask(faulty: Faulty, numbers: list[int], script: str, prove: str) -> dict[int, str]:
-    """Ask the solver about each fault in one way."""
+def _ask(
+    faulty: Faulty, numbers: list[int], script: str, prove: str, steps: str | None = None
+) -> dict[int, str]:
+    """Ask the solver about each fault in one way; of a stream's steps it may not think for ever."""
     proofs = [prove.format(number=n, timeout=_TIMEOUT, select=SELECT) for n in numbers]
     said = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "faulty.v").write_text(faulty.netlist)
-        if prove is _PROVE_STEP:
-            (folder / "steps.v").write_text(_steps(faulty))
-        yosys(folder, "\n".join([script, *proofs, ""]))
+        (folder / "steps.v").write_text(steps or "")
+        try:
+            yosys(
+                folder,
+                "\n".join([script, *proofs, ""]),
+                timeout=None if steps is None else _TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            return dict.fromkeys(numbers, f"nothing that was found within {_TIMEOUT} s")
         for number in numbers:
             answer = (folder / f"proof_{number}.txt").read_text()
             if _PROVED.search(answer):

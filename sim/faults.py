@@ -87,7 +87,7 @@ class Fault:
     note: str = ""
 
 
-def yosys(folder: Path, script: str) -> None:
+def yosys(folder: Path, script: str, timeout: float | None = None) -> None:
     """Run a script in a folder.
 
     Raises
@@ -105,6 +105,7 @@ def yosys(folder: Path, script: str) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
     )
     if run.returncode or not (folder / "finished.txt").exists():
         lines = [line for line in run.stderr.splitlines() if "error" in line.lower()]
