@@ -22,7 +22,7 @@ from ..hdl.configs import UNITS, Unit
 from . import programs
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Traffic, reset, reset_when_full, transact
+from .streams import TRAFFIC, Traffic, cut_short, reset, reset_when_full, transact
 
 RANDOM = 4
 """Random products for every random case that is asked for."""
@@ -314,9 +314,11 @@ async def _cases(dut: object, job: Job, tally: Tally) -> list[str]:
             depth = unit.latency + unit.parameters["rows"]
             ones = _items(unit, [_random(unit, depth + 2, 1, rng)], rng)
             broken += await reset_when_full(dut, ones, unit.outputs, depth=depth, rng=rng)
-            await transact(dut, items, unit.outputs, rows - 9, **how)
+            before = await transact(dut, items, unit.outputs, rows - 9, **how)
             await reset(dut)
         traffic = await transact(dut, items, unit.outputs, rows, **how)
+        if "reset" in name:
+            broken += cut_short(before, traffic)
         broken += _broken(unit, name, batches, traffic, items["last"])
         compare(tally, unit, batches, traffic)
         if not broken:

@@ -2,7 +2,9 @@
 """Reads what became of a stream's faults, after the unit's own bench has run in the same top.
 
 Imports `sim.bench`. Copies of the unit with a fault each run in the shadow of one without: they get
-what it gets, and the top notes in which clock cycle one first differed (`sim.mutants`).
+what it gets, and the top notes in which clock cycle one first differed (`sim.mutants`). The bench
+compares what comes out in every traffic, and handshakes in every cycle; only in the short ones that
+fill a unit for a reset it does not look at values, where a difference is noted all the same.
 """
 
 import json

@@ -14,7 +14,7 @@ import numpy as np
 from ..hdl.configs import UNITS, Unit
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Traffic, exchange, reset
+from .streams import TRAFFIC, Traffic, cut_short, exchange, reset
 
 ITEMS = 1000
 
@@ -85,10 +85,13 @@ async def streams_as_golden(dut: object) -> None:
     for name, (gap, stall) in TRAFFIC.items():
         await reset(dut)
         items = _items(job, unit.core, rng)
+        how = {"gap": gap, "stall": stall, "rng": rng}
         if "reset" in name:  # what is inside then must not come out
-            await exchange(dut, unit, items, gap=gap, stall=stall, rng=rng, leave=ITEMS - 9)
+            before = await exchange(dut, unit, items, **how, leave=ITEMS - 9)
             await reset(dut)
-        traffic = await exchange(dut, unit, items, gap=gap, stall=stall, rng=rng)
+        traffic = await exchange(dut, unit, items, **how)
+        if "reset" in name:
+            broken += cut_short(before, traffic)
         broken += _broken(unit, name, traffic)
         if name == "steady" and not broken:
             tally.latency = int(np.subtract(traffic.emitted, traffic.accepted).min())

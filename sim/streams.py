@@ -54,6 +54,16 @@ class Traffic:
         return int(np.diff(self.accepted).max(initial=0))
 
 
+def cut_short(before: Traffic, whole: Traffic) -> list[str]:
+    """Return where traffic that a reset cut off was broken, or was not as the whole begins."""
+    other = [
+        f"{name} was another before a reset"
+        for name, values in before.outputs.items()
+        if values != whole.outputs[name][: len(values)]
+    ]
+    return before.broken + other
+
+
 class Stages:
     """What a pipeline's handshakes must be: a stage moves on if the next is empty or moves itself.
 

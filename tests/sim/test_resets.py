@@ -7,6 +7,7 @@ import pytest
 from conftest import need
 from hif8.hdl.configs import UNITS
 from hif8.sim import verify
+from hif8.sim.streams import Traffic, cut_short
 
 SPARED = [
     ("to_fp16_s2", "valid_1"),
@@ -38,3 +39,11 @@ def test_a_register_that_a_reset_in_the_middle_leaves_is_noticed(name, register,
     verdict, _ = verify.run(UNITS[name], "icarus", root=root, text=text, random_cases=0)
     assert verdict.status == "fail"
     assert verdict.note
+
+
+def test_what_came_before_a_reset_must_be_how_the_whole_begins():
+    whole = Traffic(outputs={"x": [1, 2, 3]})
+    assert cut_short(Traffic(outputs={"x": [1, 2]}), whole) == []
+    assert cut_short(Traffic(outputs={"x": [1, 3]}), whole) == ["x was another before a reset"]
+    broken = Traffic(outputs={"x": []}, broken=["cycle 4: i_ready is 1"])
+    assert cut_short(broken, whole) == ["cycle 4: i_ready is 1"]
