@@ -88,12 +88,14 @@ class Fault:
 
 
 def yosys(folder: Path, script: str, timeout: float | None = None) -> None:
-    """Run a script in a folder.
+    """Run a script in a folder, for so many seconds at the most.
 
     Raises
     ------
     MutationError
-        If it does not run to its end.
+        If it fails.
+    subprocess.TimeoutExpired
+        If it takes longer.
     """
     tool()
     (folder / "script.ys").write_text(script + "tee -o finished.txt log finished\n")
