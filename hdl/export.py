@@ -23,8 +23,8 @@ from .layouts import Port
 WAIVERS = Path(__file__).with_name("verilator.vlt")
 """What `verilator --lint-only -Wall` may say about the exported files, and why."""
 
-# Processes become assignments: an `always @*` whose inputs are constants where the unit is used, or
-# settle before it first waits for them, never runs, and leaves X for ever.
+# Processes become assignments: by the standard, an `always @*` whose inputs are constants where the
+# unit is used, or settle before it first waits for them, need not run, and may leave X for ever.
 _SCRIPT = """
 read_rtlil unit.il
 proc -norom

@@ -91,8 +91,7 @@ class Outcome:
     healthy : Tally
         The unit without a fault, in every case.
     killed : dict of int
-        For every fault that was noticed, in how many cases it was: of a stream, of the traffic
-        that showed it.
+        For every fault that was noticed, in how many cases it was.
     expected : int
         How many cases the bench must run.
     """
