@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
-DEBIAN := iverilog ccache liblz4-dev
+DEBIAN := iverilog ccache liblz4-dev yosys qflow-tech-osu018 opensta
 SYNCED := .venv/synced
 
 export AMARANTH_USE_YOSYS := builtin
@@ -45,11 +45,14 @@ $(SYNCED): requirements.lock pyproject.toml | $(UV)
 	    { echo "hif8 needs uv, or Python's venv: apt-get install python3-venv" >&2; exit 1; }
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-# Icarus is the second simulator, ccache makes builds quick, lz4 is for FST waveforms: none is
-# needed to go on, so what cannot be installed is named and left.
+# Icarus is the second simulator, ccache makes builds quick, lz4 is for FST waveforms; Yosys, the
+# OSU 180 nm cells and OpenSTA say what units cost. None is needed to go on, so what cannot be
+# installed is named and left.
 debian:
 	@missing=$$(for package in $(DEBIAN); do case $$package in \
 	        liblz4-dev) test -e /usr/include/lz4.h ;; \
+	        qflow-tech-osu018) test -e /usr/share/qflow/tech/osu018/osu018_stdcells.lib ;; \
+	        opensta) command -v sta >/dev/null ;; \
 	        *) command -v $$package >/dev/null ;; \
 	    esac || printf ' %s' $$package; done); \
 	test -z "$$missing" && exit 0; \
@@ -57,7 +60,7 @@ debian:
 	if command -v apt-get >/dev/null && $$as true 2>/dev/null; then \
 	    echo "- Debian packages:$$missing"; \
 	    $$as apt-get update -qq >/dev/null && \
-	    DEBIAN_FRONTEND=noninteractive $$as apt-get install -qq -y $$missing >/dev/null && exit 0; \
+	    DEBIAN_FRONTEND=noninteractive $$as apt-get install -qq -y --no-install-recommends $$missing >/dev/null && exit 0; \
 	fi; \
 	echo "not installed:$$missing. To have all of hif8: sudo apt-get install$$missing" >&2
 

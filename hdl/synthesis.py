@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog to a netlist of standard cells, and how many of which.
+
+Imports `files`. The cells are those of any liberty file; the one at hand is Debian's OSU 180 nm.
+Yosys is the one on PATH, for that is what a user would run: figures of different versions differ,
+so whoever shows one names `yosys_version`.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from .. import files
+
+OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+"""Where Debian's package qflow-tech-osu018 puts its liberty file."""
+
+DRIVE_AND_LOAD = "set_driving_cell INVX4\nset_load 0.05 [all_outputs]\n"
+"""What drives the inputs and loads the outputs while ABC chooses cells by their delays."""
+
+SCRIPT = """\
+read_verilog unit.v
+synth -flatten -top {top}
+dfflibmap -liberty cells.lib
+abc -liberty cells.lib -constr abc.constr
+opt_clean -purge
+tee -q -o statistics.txt stat -liberty cells.lib
+write_verilog -noattr -noexpr netlist.v
+"""
+"""The flow, the same for every format: all of one unit in one module, plain gates, ABC's mapping
+for delay, and buffers and sizes as the loads want them."""
+
+
+class SynthesisError(RuntimeError):
+    """A tool or a library is missing, or gave no netlist."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A liberty file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    """
+
+    path: Path
+
+    @classmethod
+    def find(cls, path: Path | None = None) -> "Library":
+        """Return the given library, or Debian's OSU 180 nm.
+
+        Raises
+        ------
+        SynthesisError
+            If there is no such file.
+        """
+        if path is None and not OSU018.exists():
+            raise SynthesisError(
+                "no cell library: apt-get install qflow-tech-osu018, or name one by --liberty"
+            )
+        found = cls(path or OSU018)
+        if not found.path.is_file():
+            raise SynthesisError(f"{path} is no file: it must be a liberty file of cells")
+        return found
+
+    @property
+    def name(self) -> str:
+        """The library's own name."""
+        found = re.search(r'library *\( *"?(\w+)"? *\)', self.text)
+        if not found:
+            raise SynthesisError(f"{self.path} has no library(...): it must be a liberty file")
+        return found[1]
+
+    @cached_property
+    def text(self) -> str:
+        """What the file says."""
+        return self.path.read_text()
+
+    @cached_property
+    def cells(self) -> dict[str, str]:
+        """The text of every cell by its name."""
+        parts = re.split(r'\bcell *\( *"?(\w+)"? *\)', self.text)[1:]
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def area(self, cell: str) -> float:
+        """Return the area of a cell, in the library's unit."""
+        found = re.search(r"\barea *: *([\d.]+)", self.cells[cell])
+        if not found:
+            raise SynthesisError(f"{self.path} gives no area for {cell}")
+        return float(found[1])
+
+    @cached_property
+    def gate(self) -> float:
+        """Area of the smallest NAND of two inputs, that of one gate equivalent (GE).
+
+        Raises
+        ------
+        SynthesisError
+            If there is none.
+        """
+        nands = [name for name in self.cells if re.match(r"(?i)(.*_)?nand2(_?x?1|_)", name)]
+        if not nands:
+            raise SynthesisError(f"{self.path} has no NAND of two inputs to count areas in")
+        return min(self.area(name) for name in nands)
+
+    def is_register(self, cell: str) -> bool:
+        """Whether a cell is a flip-flop or a latch."""
+        return bool(re.search(r"\b(ff|latch) *\(", self.cells.get(cell, "")))
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A unit as standard cells.
+
+    Attributes
+    ----------
+    top : str
+        Its module.
+    text : str
+        Verilog of cells alone.
+    cells : dict of int
+        How many there are of each.
+    area : float
+        Of all cells together, in the library's unit.
+    abc_delay : float
+        The longest path between registers or ports as ABC sees it, in ns, without the registers'
+        own; 0 if there is none.
+    """
+
+    top: str
+    text: str
+    cells: dict[str, int]
+    area: float
+    abc_delay: float
+
+    def gates(self, library: Library) -> float:
+        """Return the area in gate equivalents."""
+        return self.area / library.gate
+
+    def registers(self, library: Library) -> int:
+        """Return how many flip-flops there are."""
+        return sum(count for cell, count in self.cells.items() if library.is_register(cell))
+
+
+@cache
+def yosys_version() -> str:
+    """Return the version of the Yosys on PATH.
+
+    Raises
+    ------
+    SynthesisError
+        If there is none.
+    """
+    if shutil.which("yosys") is None:
+        raise SynthesisError("yosys is not installed: apt-get install yosys")
+    run = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=False)
+    found = re.search(r"Yosys (\S+)", run.stdout)
+    return found[1] if found else "unknown"
+
+
+def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlist:
+    """Map Verilog to the cells of a library.
+
+    Parameters
+    ----------
+    verilog : str
+        Of the module and all that it uses.
+    top : str
+        The module.
+    library : Library
+        The cells.
+    cached : Path
+        Folder of the results, each kept under what it was made of.
+
+    Returns
+    -------
+    Netlist
+        The same for the same Verilog, library and Yosys.
+
+    Raises
+    ------
+    SynthesisError
+        If Yosys is missing, fails, or says nothing of the netlist.
+    """
+    script = SCRIPT.format(top=top)
+    made_of = "\0".join([verilog, script, DRIVE_AND_LOAD, library.text, yosys_version()])
+    kept = cached / f"{top}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.json"
+    if kept.exists():
+        return Netlist(**json.loads(kept.read_text()))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "unit.v").write_text(verilog)
+        (folder / "cells.lib").write_text(library.text)
+        (folder / "abc.constr").write_text(DRIVE_AND_LOAD)
+        (folder / "unit.ys").write_text(script)
+        run = subprocess.run(
+            ["yosys", "-q", "-l", "log.txt", "-s", "unit.ys"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            said = (run.stderr or run.stdout).strip().splitlines() or ["nothing said"]
+            raise SynthesisError(f"Yosys could not synthesise {top}: {said[-1]}")
+        netlist = _read(folder, top)
+    files.write(kept, json.dumps(asdict(netlist)).encode())
+    return netlist
+
+
+def _read(folder: Path, top: str) -> Netlist:
+    """Return what Yosys wrote, or say what it did not write."""
+    statistics, netlist = folder / "statistics.txt", folder / "netlist.v"
+    text = statistics.read_text() if statistics.exists() else ""
+    area = re.search(r"Chip area for (?:top )?module .*: *([\d.]+)", text)
+    cells = {name: int(count) for name, count in re.findall(r"(?m)^ +([A-Z]\w+) +(\d+)$", text)}
+    if not area or not cells or not netlist.exists():
+        raise SynthesisError(f"Yosys gave no statistics of {top}: its area is not known")
+    delays = re.findall(r"Delay = *([\d.]+) ps", (folder / "log.txt").read_text())
+    return Netlist(
+        top=top,
+        text=netlist.read_text(),
+        cells=cells,
+        area=float(area[1]),
+        abc_delay=float(delays[-1]) / 1000 if delays else 0.0,
+    )
