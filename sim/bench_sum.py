@@ -108,7 +108,10 @@ def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Ba
         if pair[0].shape[1] == 3:  # of the specials half start from anything
             words = programs.random_words(rng, words.shape) * rng.integers(0, 2, words.shape)
         yield _spread(unit, columns, pair, rng, words.astype(np.uint32))
-    if not _is_exact(unit):
+    if _is_exact(unit):
+        pair = programs.carries(rng)
+        yield _spread(unit, columns, pair, rng, np.zeros(len(pair[0]), np.uint32))
+    else:
         pair, words = programs.rounding_patterns(rng)
         yield _spread(unit, columns, pair, rng, words)
 
@@ -127,13 +130,13 @@ def count(job: Job) -> int:
     """Return how many sums the bench must compare.
 
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
-    alternations, 81 x 81 pairs of special products, for FP32 81 distances x 36 significands x
-    8; each kind padded to all columns. Then the random ones, as `_program` draws them.
+    alternations, 81 x 81 pairs of special products; for exact sums 75 x 74 runs of ones, for FP32
+    81 distances x 36 significands x 8; each kind padded to all columns.
+    Then the random ones, as `_program` draws them.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
-    if not _is_exact(UNITS[job.unit]):
-        kinds.append(81 * 36 * 8)
+    kinds.append(75 * 74 if _is_exact(UNITS[job.unit]) else 81 * 36 * 8)
     vectors = sum(-(-kind // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)
     return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))

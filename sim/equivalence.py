@@ -5,6 +5,7 @@ Imports `sim.bench_mutants`, `sim.faults`, `sim.lanes` and `sim.proofs`.
 """
 
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,11 +18,12 @@ from .lanes import HANDSHAKES
 from .proofs.registers import everted, widths
 
 _TIMEOUT = 60
-"""Seconds the solver may think of one fault: the process is stopped, for `sat -timeout` is not
+"""Seconds a solver may think of one fault: the process is stopped, for `sat -timeout` is not
 heeded in a solver compiled to WASM."""
-_PROVED = re.compile(r"(no model found|Induction step proven): SUCCESS!")
-_REFUTED = re.compile(r"model found( for base case)?: FAIL!")
-_UNDECIDED = re.compile(r"Reached maximum number of time steps")
+_ABC = "yosys-abc"
+_NOTHING = f"nothing that was found within {_TIMEOUT} s"
+_PROVED = "no model found: SUCCESS!"
+_REFUTED = "model found: FAIL!"
 
 
 _MITER = """
@@ -45,11 +47,6 @@ opt -full
 """
 _PROVE = "tee -o proof_{number}.txt sat -set in_{select} {number} -prove trigger 0 -show-ports"
 
-# By induction over clock cycles: what goes wrong only in a state that never comes is no difference.
-# A pipeline that is not stalled forgets its first state, so that any may stand for all: zero.
-_INDUCE = _PROVE.replace("sat ", "sat -tempinduct -maxsteps 8 -set-init-zero ")
-
-# Before that one step alone, which is quicker, and more often to the end.
 _STEP = """
 read_verilog steps.v
 hierarchy -check -top steps
@@ -61,6 +58,26 @@ opt_merge
 opt_clean
 """
 _PROVE_STEP = "tee -o proof_{number}.txt sat -set {select} {number} -prove differs 0"
+
+# A pipeline that is not stalled forgets its first state, so that any may stand for all: zero.
+_SEQUENCE = """
+read_verilog sequence.v
+hierarchy -check -top sequence
+proc -norom
+flatten
+opt -full
+dffunmap
+techmap
+opt -full
+setundef -undriven -zero
+zinit -all
+aigmap
+opt_clean
+write_aiger -zinit sequence.aig
+"""
+_REACH = f"read_aiger sequence.aig; scorr; pdr -T {_TIMEOUT}"
+_REACHED = {"proved": "", "UNDECIDED": _NOTHING, "was asserted": "some sequence of inputs"}
+"""What ABC says, and what it means."""
 
 
 def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
@@ -90,14 +107,48 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
         return _ask(faulty, numbers, miter, _PROVE)
     said = {}
     fill = 1 + faulty.row.latency + faulty.row.parameters.get("interleave", 1)  # a reset before
-    for script, prove, steps in (
-        (_STEP, _PROVE_STEP, _steps(faulty, 0)),
-        (_STEP, _PROVE_STEP, _steps(faulty, fill)),
-        (miter, _INDUCE, ""),
-    ):
+    for steps in (_steps(faulty, 0), _steps(faulty, fill)):
         for number in (number for number in numbers if said.get(number, "?")):
-            said |= _ask(faulty, [number], script, prove, steps)
-    return said
+            said |= _ask(faulty, [number], _STEP, _PROVE_STEP, steps)
+    return said | {number: _reach(faulty, number) for number, note in said.items() if note}
+
+
+def _reach(faulty: Faulty, number: int) -> str:
+    """Return what sequence of inputs, of any length, makes a fault of a stream seen, if any does.
+
+    ABC looks for what always holds of the registers of a unit with the fault and of one without,
+    and keeps the difference from where it is seen.
+    """
+    if shutil.which(_ABC) is None:
+        return f"nothing, but {_ABC} is not installed to look further: apt-get install yosys"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sequence.v").write_text(_sequence(faulty, number))
+        yosys(folder, _SEQUENCE)
+        run = subprocess.run(
+            [_ABC, "-c", _REACH], cwd=folder, capture_output=True, text=True, check=False
+        )
+    for words, meaning in _REACHED.items():
+        if words in run.stdout:
+            return meaning
+    raise MutationError(f"{_ABC} did not say whether fault {number} is equivalent")
+
+
+def _sequence(faulty: Faulty, number: int) -> str:
+    """Return Verilog of a unit with a fault and one without, and whether that is seen."""
+    inputs, outputs = _bits(faulty.row)
+    chosen = bits_of(SELECT, faulty.row.ports[SELECT])
+    body = []
+    for kind, which in (("gold", 0), ("gate", number)):
+        nets = {bit: f"1'b{which >> k & 1}" for k, bit in enumerate(chosen)}
+        nets |= {bit: bit for bit in ("clk", *inputs)} | {bit: f"{kind}_{bit}" for bit in outputs}
+        body.append(f"faulty {kind} ({', '.join(f'.{pin}({net})' for pin, net in nets.items())});")
+    body.append(f"assign seen = |{{{', '.join(_seen(outputs))}}};")
+    lines = "\n  ".join(body)
+    return (
+        f"{faulty.bits}\nmodule sequence (input clk, {', '.join(inputs)}, output seen);\n"
+        f"  {lines}\nendmodule\n"
+    )
 
 
 def _steps(faulty: Faulty, past: int) -> str:
@@ -111,45 +162,50 @@ def _steps(faulty: Faulty, past: int) -> str:
     while valid, an output does.
     """
     row, registers = faulty.row, widths(faulty.bits)
-    inputs, outputs = (
-        [bit for name, port in row.ports.items() if flows(port) for bit in bits_of(name, port)]
-        for flows in (lambda port: port.member.flow == In, lambda port: port.member.flow != In)
-    )
-    chosen = bits_of(SELECT, row.ports[SELECT])
-    inputs = [bit for bit in inputs if bit not in (*chosen, "clk")]
-    free = [f"{r}_0" for r in registers]
-    lines = [f"wire {', '.join(f'{r}_{c}' for r in registers)};" for c in range(1, past + 1)]
+    inputs, outputs = _bits(row)
+    body = []
 
-    def step(kind: str, cycle: int, select: dict[str, str], pins: dict[str, str]) -> str:
-        held = {f"{r}__now": f"{r}_{cycle}" for r in registers}
-        nets = {"clk": "1'b0"} | select | held | pins
-        return f"faulty {kind}_{cycle} ({', '.join(f'.{p}({net})' for p, net in nets.items())});"
+    def copy(kind: str, cycle: int, before: str = "", **stated: str) -> None:
+        """Add a cycle of a copy, whose registers hold what those of `before` do."""
+        chosen = bits_of(SELECT, row.ports[SELECT])
+        nets = {b: f"{SELECT}[{k}]" if kind == "gate" else "1'b0" for k, b in enumerate(chosen)}
+        nets |= {bit: f"{bit}_at_{cycle}" for bit in inputs} | {"clk": "1'b0"} | stated
+        nets |= {f"{r}__now": f"{before or kind}_{r}_{cycle}" for r in registers}
+        nets |= {f"{r}__next": f"{kind}_{r}_{cycle + 1}" for r in registers}
+        nets |= {bit: f"{kind}_{bit}" for bit in outputs if kind != "past"}
+        pins = ", ".join(f".{pin}({net})" for pin, net in nets.items())
+        body.append(f"faulty {kind}_{cycle} ({pins});")
 
-    none = dict.fromkeys(chosen, "1'b0")
     for cycle in range(past):
-        after = {f"{r}__next": f"{r}_{cycle + 1}" for r in registers}
-        came = {bit: f"past_{bit}_{cycle}" for bit in inputs}
-        free += came.values()
-        stated = {"rst": f"1'b{int(cycle == 0)}", "o_ready": "1'b1"}
-        lines.append(step("past", cycle, none, after | came | stated))
-    same = {bit: f"now_{bit}" for bit in inputs}
-    free += same.values()
-    seen = {bit: bit for bit in outputs} | {f"{r}__next": f"{r}__next" for r in registers}
-    which = {bit: f"{SELECT}[{k}]" for k, bit in enumerate(chosen)}
-    for kind, select in (("gold", none), ("gate", which)):
-        mine = {pin: f"{kind}_{net}" for pin, net in seen.items()}
-        lines += [f"wire {', '.join(mine.values())};", step(kind, past, select, same | mine)]
-    unlike = [
-        f"(gold_{net} ^ gate_{net})"
-        + (" & gold_o_valid" if net in outputs and net not in HANDSHAKES else "")
-        for net in seen.values()
-    ]
-    lines.append(f"assign differs = |{{{', '.join(unlike)}}};")
-    body = "\n  ".join(lines)
+        copy("past", cycle, rst=f"1'b{int(cycle == 0)}", o_ready="1'b1")
+    for kind in ("gold", "gate"):
+        copy(kind, past, before="past")
+    free = [f"past_{r}_0" for r in registers]
+    free += [f"{bit}_at_{cycle}" for cycle in range(past + 1) for bit in inputs]
+    unlike = [f"(gold_{r}_{past + 1} ^ gate_{r}_{past + 1})" for r in registers]
+    body.append(f"assign differs = |{{{', '.join([*unlike, *_seen(outputs)])}}};")
+    lines = "\n  ".join(body)
     return (
         f"{everted(faulty.bits)}\nmodule steps (input [{row.width - 1}:0] {SELECT}, "
-        f"input {', '.join(free)}, output differs);\n  {body}\nendmodule\n"
+        f"input {', '.join(free)}, output differs);\n  {lines}\nendmodule\n"
     )
+
+
+def _bits(row: Mutated) -> tuple[list[str], list[str]]:
+    """Return the bits of a stream's inputs, but for the clock and the choice, and its outputs."""
+    sides = {True: [], False: []}
+    for name, port in row.ports.items():
+        if name not in ("clk", SELECT):
+            sides[port.member.flow == In] += bits_of(name, port)
+    return sides[True], sides[False]
+
+
+def _seen(outputs: list[str]) -> list[str]:
+    """Return for every output bit whether it differs where that is seen: while it is valid."""
+    return [
+        f"(gold_{bit} ^ gate_{bit})" + ("" if bit in HANDSHAKES else " & gold_o_valid")
+        for bit in outputs
+    ]
 
 
 def _ask(
@@ -165,41 +221,33 @@ def _ask(
         try:
             yosys(folder, "\n".join([script, *proofs, ""]), _TIMEOUT * len(numbers))
         except subprocess.TimeoutExpired:
-            return dict.fromkeys(numbers, f"nothing that was found within {_TIMEOUT} s")
+            return dict.fromkeys(numbers, _NOTHING)
         for number in numbers:
             answer = (folder / f"proof_{number}.txt").read_text()
-            if _PROVED.search(answer):
+            if _PROVED in answer:
                 said[number] = ""
-            elif _REFUTED.search(answer):
+            elif _REFUTED in answer:
                 said[number] = _model(faulty.row, answer)
-            elif _UNDECIDED.search(answer):
-                said[number] = f"nothing that was found within {_TIMEOUT} s"
             else:
                 raise MutationError(f"{TOOL} did not say whether fault {number} is equivalent")
     return said
 
 
 def _model(row: Mutated, answer: str) -> str:
-    """Return what the solver found: inputs, cycle by cycle, and which outputs differ at last."""
-    cycles: dict[str, dict[str, int]] = {}
-    for cycle, net, bits in re.findall(r"(?m)^ +(\d*) \\(\w+) .* ([01]+)$", answer):
-        cycles.setdefault(cycle, {})[net] = int(bits, 2)
+    """Return what the solver found: inputs, and which outputs differ."""
+    nets = {net: int(bits, 2) for net, bits in re.findall(r"(?m)^ +\\(\w+) .* ([01]+)$", answer)}
 
     def word(name: str, value: int) -> str:
         return f"0x{value:0{-(-row.ports[name].width // 4)}X}"
 
     inputs = [
-        ", ".join(
-            f"{name} = {word(name, nets[f'in_{name}'])}"
-            for name in row.ports
-            if f"in_{name}" in nets and name not in ("clk", SELECT)
-        )
-        for nets in cycles.values()
-    ]
-    last = list(cycles.values())[-1]
-    outputs = [
-        f"{name} is {word(name, last[f'gate_{name}'])}, not {word(name, last[f'gold_{name}'])}"
+        f"{name} = {word(name, nets[f'in_{name}'])}"
         for name in row.ports
-        if last.get(f"gate_{name}") != last.get(f"gold_{name}")
+        if f"in_{name}" in nets and name != SELECT
     ]
-    return f"{'; '.join(inputs)}: {', '.join(outputs)}"
+    outputs = [
+        f"{name} is {word(name, nets[f'gate_{name}'])}, not {word(name, nets[f'gold_{name}'])}"
+        for name in row.ports
+        if nets.get(f"gate_{name}") != nets.get(f"gold_{name}")
+    ]
+    return f"{', '.join(inputs)}: {', '.join(outputs)}"

@@ -24,7 +24,7 @@ from amaranth.lib.wiring import In
 
 from .. import files
 from ..hdl.configs import UNITS, Unit
-from . import bench_mutants, bench_shadows, verify
+from . import bench_limits, bench_mutants, bench_shadows, verify
 from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
 from .equivalence import judge
@@ -424,6 +424,10 @@ def run(
         every = simulator(SIMULATOR).random_cases if random_cases is None else random_cases
         healthy, late = simulate(unit, faulty, different, random_cases=every, **how)
         killed |= late
+    different = [number for number in different if number not in killed]
+    if different and unit.streams and unit.max_products and not bench:  # carries to the top
+        how |= {"bench": bench_limits.__name__}
+        killed |= simulate(unit, faulty, different, **how)[1]
 
     def verdict(number: int) -> dict[str, object]:
         if number in killed:

@@ -7,7 +7,7 @@ vectors of their own; the lanes are the products of a beat.
 """
 
 from collections.abc import Iterator
-from itertools import combinations_with_replacement, product
+from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,11 @@ BINADES = [
 """The positive codes of every exponent, -22 to 15."""
 PRODUCTS = _products()
 """All pairs of positive codes, by the exponents -44 to 30 of their products."""
+POWERS = {
+    exponent: next(pair for pair in pairs if np.prod(VALUES[list(pair)]) == 2.0**exponent)
+    for exponent, pairs in PRODUCTS.items()
+}
+"""A pair of positive codes whose product is two to the exponent."""
 
 
 def random_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> Codes:
@@ -79,6 +84,20 @@ def cancellations(rng: np.random.Generator) -> Iterator[Pair]:
             np.stack([x, y, y | _SIGN, x | _SIGN, tiny], axis=1),
             np.stack([y, y, y, y, tiny], axis=1),
         )
+
+
+def carries(rng: np.random.Generator) -> Pair:
+    """Return vectors whose sums are runs of ones, from any exponent to any, of either sign.
+
+    The third product's bit falls into the run, so that a carry goes from there to the run's end.
+    """
+    rows = []
+    for high, low in combinations(reversed(PRODUCTS), 2):
+        into = int(rng.integers(low, high))
+        a, b = np.array([POWERS[exponent] for exponent in (high, low, into)], np.uint8).T
+        rows += [(a | _SIGN * np.uint8(signs), b) for signs in ((0, 1, 0), (1, 0, 1))]
+    both = np.array(rows, np.uint8)
+    return both[:, 0], both[:, 1]
 
 
 def alternations() -> Iterator[Pair]:
