@@ -123,7 +123,12 @@ def draw(rows: list[Row], path: Path) -> None:
         text = f"{exact[0]} bits\n({MACS[1]}: {fp32[0]})"
         axes.text(37.2, 18.4, text, ha="right", va="top", size=8)
         lanes = (
-            (40, exact, f"shift to units of\n2$^{{{HIF8.product_unit}}}$", "add\nexactly"),
+            (
+                40,
+                exact,
+                "turn within\na frame",
+                f"place, add\nin units of\n2$^{{{HIF8.product_unit}}}$",
+            ),
             (8, fp32, "normalise", "align, add,\nround to FP32"),
         )
         for (y, bits, before, adder), name in zip(lanes, MACS, strict=True):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two ways to add up exact products: a fixed-point sum that never rounds, and an FP32 word.
 
-Imports `golden.format`, `hdl.layouts`, `hdl.shifts` and `hdl.unit`. Both are logic without
-registers, in the same three parts, so that whatever multiplies and adds takes the one or the other:
-`addend` puts the products of a beat together, `add` adds that to a state, and `state` says what the
-state is. Where a part may be cut by registers it calls `stage`.
+Imports `golden.format`, `hdl.layouts`, `hdl.shifts`, `hdl.slots` and `hdl.unit`. Both are logic
+without registers in the same parts, so that whatever multiplies and adds takes the one or the
+other: `state` says what the state is, `addend` puts the products of a beat together, and `next`
+adds that to a state. Where a part may be cut by registers it calls `stage`.
 """
 
 from functools import reduce
@@ -19,7 +19,8 @@ from amaranth.utils import ceil_log2
 from ..golden import format as f
 from .layouts import SUM_FLAGS, Operand, Port, float_layout, word_port
 from .shifts import normalise, shift_right
-from .unit import Stage, Values
+from .slots import placed, turned
+from .unit import Stage, Values, named
 
 MAX_PRODUCTS = 1 << 20
 """How many products an exact sum has room for, unless the user asks for another number."""
@@ -41,26 +42,17 @@ def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> V
     Returns
     -------
     dict of Value
-        ``total``, signed, in units of 2^product_unit; of a single product also ``carry``, one bit
-        to be added to it: the adder that takes the total has a place for it.
+        ``total``, signed, in units of 2^product_unit.
     """
-    terms, signs = [], []
-    for k, product in enumerate(products):
-        magnitude = Signal(operand.product_width, name=f"magnitude_{k}")
-        term = Signal(signed(operand.product_width + 1), name=f"term_{k}")
-        places = (product.exponent - operand.product_unit)[: ceil_log2(operand.product_width)]
-        finite = product.significand & (~product.inf).replicate(len(product.significand))
-        m.d.comb += [
-            # The bits below the unit are zero, for every value is a multiple of its own.
-            magnitude.eq((finite << places) >> operand.product_point),
-            term.eq(Cat(magnitude, 0) ^ product.sign.replicate(len(term))),
-        ]
-        terms.append(term)
-        signs.append(product.sign)
-    if len(terms) == 1:
-        return {"total": terms[0], "carry": signs[0]}
-    total = Signal(signed(len(terms[0]) + ceil_log2(len(terms))), name="total")
-    m.d.comb += total.eq(sum(terms) + sum(signs))
+    terms = [
+        placed(m, operand, turned(m, operand, product, f"product_{k}"), f"product_{k}")
+        for k, product in enumerate(products)
+    ]
+    sign = 1 << operand.product_width
+    total = Signal(signed(operand.product_width + 1 + ceil_log2(len(terms))), name="total")
+    # Each number with its sign bit inverted is one without a sign, and greater by twice that bit.
+    raised = [term["total"].as_unsigned() ^ sign for term in terms]
+    m.d.comb += total.eq(sum(raised) + sum(term["carry"] for term in terms) - sign * len(terms))
     return {"total": total}
 
 
@@ -122,21 +114,34 @@ class Exact:
         }
 
     def addend(self, m: Module, products: list[PureInterface], stage: Stage) -> Values:
-        """Build the exact sum of a beat's products."""
-        return stage({**fixed_point(m, self.operand, products), **any_flags(products)})
-
-    def start(self, beat: Values) -> Values:
-        """Return the state before the first product."""
-        return {name: Const(0, port.member.shape) for name, port in self.state.items()}
-
-    def add(self, m: Module, state: Values, addend: Values, stage: Stage) -> Values:
-        """Build the adder: it also adds the carry, below its lowest bit."""
-        if "carry" in addend:
-            below = Cat(addend["carry"], addend["total"]).as_signed()
-            added = (Cat(1, state["sum"]).as_signed() + below)[1:]
+        """Build the exact sum of a beat's products; of one alone, what `slots.placed` asks for."""
+        if len(products) == 1:
+            values = turned(m, self.operand, products[0], "product")
         else:
-            added = state["sum"] + addend["total"]
-        return {"sum": added, **join_flags(state, addend)}
+            values = fixed_point(m, self.operand, products)
+        return stage({**values, **any_flags(products)})
+
+    def next(
+        self, m: Module, state: Values, addend: Values, *, first: Value, taken: Value, name: str
+    ) -> Values:
+        """Build the adder: return what the registers of a state take at every clock edge.
+
+        While no beat is taken nothing is added, which costs less than holding each bit.
+        """
+        adds, begins = (Signal(name=f"{name}_{what}") for what in ("adds", "begins"))
+        m.d.comb += [adds.eq(taken), begins.eq(first & taken)]
+        before = {key: value & ~begins.replicate(len(value)) for key, value in state.items()}
+        flags = {key: addend[key] & adds for key in SUM_FLAGS}
+        if "frame" in addend:
+            here = {key: addend[key] & adds for key in ("finite", "negative")}
+            there = placed(m, self.operand, addend | named(m, here, name), name)
+        else:
+            total = addend["total"].as_unsigned() & adds.replicate(len(addend["total"]))
+            there = {"total": total.as_signed(), "carry": Const(0, 1)}
+        # The carry is added below the lowest bit.
+        added = Cat(1, before["sum"]).as_signed() + Cat(there["carry"], there["total"]).as_signed()
+        flags = join_flags(named(m, {key: before[key] for key in flags}, f"{name}_before"), flags)
+        return {"sum": added[1:], **flags}
 
 
 class Fp32:
@@ -201,6 +206,15 @@ class Fp32:
     def start(self, beat: Values) -> Values:
         """Return the state before the first product."""
         return {"sum": beat["acc"]}
+
+    def next(
+        self, m: Module, state: Values, addend: Values, *, first: Value, taken: Value, name: str
+    ) -> Values:
+        """Return what the registers of a state that starts from zero take at every clock edge."""
+        zero = self.start({"acc": Const(0, 32)})
+        before = {key: Mux(first, zero[key], value) for key, value in state.items()}
+        added = self.add(m, named(m, before, f"{name}_before"), addend, lambda values: values)
+        return {key: Mux(taken, added[key], value) for key, value in state.items()}
 
     def add(self, m: Module, state: Values, addend: Values, stage: Stage) -> Values:
         """Build the adder: order, align, add; normalise, round."""

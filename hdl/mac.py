@@ -4,7 +4,7 @@
 Imports `hdl.accumulator`, `hdl.decoder`, `hdl.multiplier`, `hdl.layouts` and `hdl.unit`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, PureInterface
@@ -14,6 +14,9 @@ from .decoder import HIF8
 from .layouts import Operand, Port
 from .multiplier import multiply
 from .unit import Pipeline, Stage, StreamUnit, Values, held, named, picked
+
+Cut = Callable[[Iterable[bool]], Stage]
+"""Returns a `Stage` whose calls are registers or not, also of what goes with a beat."""
 
 MARKERS = {
     "first": Port(In(1), "1: the first beat of a vector, which begins a sum"),
@@ -112,15 +115,26 @@ class SumOfProducts(StreamUnit):
         stage = cut(k < before for k in range(1 + self.sum.stages))
         addend = self.sum.addend(m, self._products(m, i, stage), stage)
 
+        build = self._at_once if self.sum.adder_stages == 0 else self._in_turns
+        build(m, pipe, o, beat, addend, cut)
+
+    def _at_once(
+        self, m: Module, pipe: Pipeline, o: PureInterface, beat: Values, addend: Values, cut: Cut
+    ) -> None:
+        """Build an accumulator that takes a beat a cycle."""
+        state = self._registers("sum")
+        _, taken = pipe.advance(emits=beat["last"])
+        after = self.sum.next(m, state, addend, first=beat["first"], taken=taken, name="product")
+        m.d.sync += [state[name].eq(value) for name, value in after.items()]
+        pipe.finish(o, state)
+
+    def _in_turns(
+        self, m: Module, pipe: Pipeline, o: PureInterface, beat: Values, addend: Values, cut: Cut
+    ) -> None:
+        """Build accumulators that take turns."""
         # A sum is written at the end of the adder and read at its beginning `interleave` beats
         # later. By then it is written: the beats between fill the stages between.
-        sums = [
-            {
-                name: Signal(port.member.shape, name=f"{name}_of_{k}", reset_less=True)
-                for name, port in self.sum.state.items()
-            }
-            for k in range(self.interleave)
-        ]
+        sums = [self._registers(f"of_{k}") for k in range(self.interleave)]
         started, before = self.sum.start(beat), picked(zip(beat["turn"], sums, strict=True))
         state = named(
             m, {name: Mux(beat["first"], started[name], before[name]) for name in before}, "before"
@@ -135,6 +149,13 @@ class SumOfProducts(StreamUnit):
                 m.d.sync += [one[name].eq(added[name]) for name in one]
         done = held(m, moves, {"done": beat["turn"]}, self.latency)["done"]
         pipe.finish(o, picked(zip(done, sums, strict=True)))
+
+    def _registers(self, suffix: str) -> dict[str, Signal]:
+        """Return registers for a state of the accumulator."""
+        return {
+            name: Signal(port.member.shape, name=f"{name}_{suffix}", reset_less=True)
+            for name, port in self.sum.state.items()
+        }
 
     def _turns(self, m: Module, moves: Value) -> Value:
         """Return whose turn it is, a bit for each vector."""

@@ -7,7 +7,7 @@ and `hdl.unit`.
 
 from collections.abc import Iterator
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import Out, PureInterface
 
 from .accumulator import choose
@@ -16,7 +16,7 @@ from .layouts import UNPACKED, Operand, Port
 from .mac import MARKERS, Fields
 from .multiplier import multiply
 from .readout import Readout
-from .unit import Pipeline, StreamUnit, Values, held, lend, named
+from .unit import Pipeline, StreamUnit, Values, held, lend
 
 SIZES = range(1, 65)
 
@@ -174,16 +174,9 @@ class MatrixEngine(StreamUnit):
         product = multiply(m, a, b, self.operand, f"product_{r}_{c}")
         addend = self.sum.addend(m, [product], _uncut)
         state = self._registers(f"cell_{r}_{c}")
-        zero = self.sum.start(dict.fromkeys(self.sum.initial, 0))
-        before = named(
-            m,
-            {name: Mux(first, zero[name], value) for name, value in state.items()},
-            f"before_{r}_{c}",
-        )
-        added = self.sum.add(m, before, addend, _uncut)
-        with m.If(taken):
-            m.d.sync += [value.eq(added[name]) for name, value in state.items()]
-        return added
+        after = self.sum.next(m, state, addend, first=first, taken=taken, name=f"product_{r}_{c}")
+        m.d.sync += [value.eq(after[name]) for name, value in state.items()]
+        return after
 
     def _read_out(
         self,

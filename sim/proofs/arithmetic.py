@@ -67,7 +67,7 @@ def _before_adder(unit: Unit) -> dict[str, Port]:
         name = register.removesuffix(suffix)
         if name == register:
             continue
-        port = unit.ports.get(name, Port(Out(signed(width) if name == "total" else width), ""))
+        port = unit.ports.get(name, Port(Out(signed(width) if name == "slot" else width), ""))
         held[name] = port._replace(member=Out(port.member.shape))
     return held
 
@@ -167,6 +167,22 @@ _PRODUCT = """
   wire [6:0] power = power_a + power_b;
 """
 
+
+def _framed(prefix: str) -> str:
+    """Return what a frame stands for: `placed`, BELOW bits below the unit of the sum.
+
+    Frame and slots are 16 and 8 bits; slot k begins with the bit of 2^(8k-6), and turned by an odd
+    number of slots a frame has its halves exchanged.
+    """
+    return f"""
+  localparam BELOW = 10;
+  wire [15:0] upright = {prefix}frame ^ {{16{{{prefix}negative}}}};
+  wire [15:0] straight = {prefix}slot[0] ? {{upright[7:0], upright[15:8]}} : upright;
+  wire [3:0] moved = {prefix}slot + 6;
+  wire [91:0] placed = straight << {{moved, 3'b0}};
+"""
+
+
 _WORDS = """
   wire [31:0] x = first ? acc : before_sum;
   wire x_finite = x[30:23] != 255, x_nan = !x_finite && x[22:0] != 0;
@@ -259,15 +275,16 @@ PROPERTIES = (
     ),
     _Addend(
         "exact_addend",
-        "what comes to the adder is the product in units of 2^-44, 0 if it is special, and its"
-        " flags: for every pair of codes",
+        "what comes to the adder stands for the product, nothing if it is infinite, and its flags:"
+        " for every pair of codes",
         "sum",
         _PRODUCT
+        + _framed("got_")
         + """
-  // total + 1 is minus the total with all bits inverted.
-  wire [75:0] magnitude = got_carry ? ~got_total : got_total;
-  wire is_value = magnitude == odd << power && magnitude <= LARGEST
-    && (odd == 0 || got_carry == negative);
+  // In a frame all bits are inverted if the product is negative.
+  wire is_value = got_finite == !is_inf
+    && (!got_finite || placed == {54'b0, odd} << power << BELOW && got_negative == negative
+      && -6 <= $signed(got_slot) && $signed(got_slot) <= 3);
   assign ok = is_value && got_nan == is_nan && got_valid
     && got_plus_inf == (is_inf && !negative) && got_minus_inf == (is_inf && negative)
     && got_first == first_in && got_last == last_in;
@@ -281,9 +298,13 @@ PROPERTIES = (
         "sum plus product, as integers in units of 2^-44, without overflow: n products are at most"
         " n times 2^74, for every n up to the unit's limit",
         "sum",
-        """
-  wire signed [W-1:0] product = $signed(total) + $signed({1'b0, carry});
-  wire possible = -LARGEST <= product && product <= LARGEST;
+        _framed("")
+        + """
+  // Of what the first part allows: a multiple of the unit, in a slot that there is.
+  wire possible = !finite || placed[BELOW-1:0] == 0 && magnitude <= LARGEST
+    && -6 <= $signed(slot) && $signed(slot) <= 3;
+  wire signed [W-1:0] magnitude = placed >> BELOW;
+  wire signed [W-1:0] product = !finite ? 0 : negative ? -magnitude : magnitude;
   wire signed [W-1:0] x = first ? 0 : $signed(before_sum);
   wire [W-1:0] so_far = first ? 0 : products;
   wire signed [W-1:0] bound = so_far * LARGEST, next_bound = (so_far + 1) * LARGEST;
