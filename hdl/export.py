@@ -23,6 +23,9 @@ from .layouts import Port
 WAIVERS = Path(__file__).with_name("verilator.vlt")
 """What `verilator --lint-only -Wall` may say about the exported files, and why."""
 
+MANIFEST = "manifest.json"
+"""What the exported files are."""
+
 # Processes become assignments: by the standard, an `always @*` whose inputs are constants where the
 # unit is used, or settle before it first waits for them, need not run, and may leave X for ever.
 _SCRIPT = """
@@ -172,6 +175,32 @@ def entry(unit: Unit, text: str) -> dict[str, object]:
     }
 
 
+def texts(units: list[Unit]) -> dict[str, str]:
+    """Return the Verilog of units, and ``manifest.json``, by the names of their files.
+
+    Parameters
+    ----------
+    units : list of Unit
+        Rows of `hdl.configs`.
+
+    Returns
+    -------
+    dict of str
+        In the order of the units, the manifest last.
+
+    Raises
+    ------
+    ExportError
+        If a conversion fails.
+    """
+    with ThreadPoolExecutor() as pool:  # a process each: its bytes must not depend on the others
+        written = list(pool.map(verilog, units))
+    modules = [entry(unit, text) for unit, text in zip(units, written, strict=True)]
+    manifest = {"hif8": version("hif8"), "tool_versions": tool_versions(), "modules": modules}
+    named = zip((module["file"] for module in modules), written, strict=True)
+    return {**dict(named), MANIFEST: json.dumps(manifest, indent=2) + "\n"}
+
+
 def export(units: list[Unit], out: Path) -> list[Path]:
     """Write the Verilog of units and ``manifest.json``, all of it or nothing.
 
@@ -195,19 +224,10 @@ def export(units: list[Unit], out: Path) -> list[Path]:
         If the folder cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    texts = {}
-    modules = []
-    with ThreadPoolExecutor() as pool:  # a process each: its bytes must not depend on the others
-        written = list(pool.map(verilog, units))
-    for unit, text in zip(units, written, strict=True):
-        texts[f"{unit.module}.v"] = text
-        modules.append(entry(unit, text))
-    manifest = {"hif8": version("hif8"), "tool_versions": tool_versions(), "modules": modules}
-    texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
-
+    made = texts(units)
     with tempfile.TemporaryDirectory(dir=out) as staging:
-        for name, text in texts.items():
+        for name, text in made.items():
             Path(staging, name).write_text(text)
-        for name in texts:
+        for name in made:
             Path(staging, name).replace(out / name)
-    return [out / name for name in texts]
+    return [out / name for name in made]
