@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: one self-contained page of verdicts, figures and tables.
 
-Imports `hif8.files`; what was simulated, drawn and exported it is told by its caller.
+Imports `analysis.page` and `hif8.files`; what was simulated, drawn and exported it is told by its
+caller.
 """
 
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from .. import files
+from .page import data_uri, environment
 
 PAGE = "index.html"
 
@@ -38,6 +37,7 @@ def render(
     figures: Sequence[dict[str, Any]],
     values_rows: Sequence[dict[str, str]],
     manifest: dict[str, Any],
+    datasheets: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report as one HTML file that needs no other file and no network.
 
@@ -61,6 +61,8 @@ def render(
         From `analysis.values.compute`.
     manifest : dict
         Of the exported Verilog: ``tool_versions`` and ``modules``.
+    datasheets : mapping of str, optional
+        The addresses of the units' datasheets, which the page links to.
 
     Returns
     -------
@@ -74,10 +76,10 @@ def render(
     ValueError
         If a verdict's status is none of the three.
     """
-    runs = [verdict | {"status": _status(verdict)} for verdict in verdicts]
+    runs = [verdict | {"status": status(verdict)} for verdict in verdicts]
     alarms = {status: _alarms(status, runs, demo) for status in LABELS if status != "pass"}
     overall = next((status for status, lines in alarms.items() if lines), "pass")
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     text = page.render(
         runs=runs,
         alarms=alarms,
@@ -88,15 +90,16 @@ def render(
         notes=_notes(runs),
         coverages=_coverages(runs),
         demo=demo,
-        figures=[figure | {"uri": _data_uri(figure["svg"])} for figure in figures],
+        figures=[figure | {"uri": data_uri(figure["svg"])} for figure in figures],
         values_rows=values_rows,
         manifest=manifest,
+        datasheets=datasheets or {},
         commands=_commands(runs, demo, figures),
     )
     return files.write(out / PAGE, text.encode())
 
 
-def _status(verdict: dict[str, Any]) -> str:
+def status(verdict: dict[str, Any]) -> str:
     """Return the label's key for a verdict, trusting its counts more than its status.
 
     Raises
@@ -199,37 +202,3 @@ def _commands(
     """Return the commands that made the page's parts, each once, in the order of the page."""
     parts = [*([demo] if demo else []), *runs, *figures]
     return [command for command in dict.fromkeys(part["command"] for part in parts) if command]
-
-
-def _data_uri(svg: bytes) -> str:
-    """Return a picture as an address that holds it whole; as an image its ids stay its own."""
-    return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
-
-
-def port_range(port: dict[str, Any]) -> str:
-    """Return a port's name with its bit range, as Verilog writes it."""
-    return f"{port['name']}[{port['width'] - 1}:0]" if port["width"] > 1 else port["name"]
-
-
-def count(number: float) -> str:
-    """Return a number of things with its thousands apart."""
-    return f"{number:,.0f}"
-
-
-def percent(share: float) -> str:
-    """Return a share from 0 to 1 in per cent."""
-    return f"{100 * share:.2f}\N{NO-BREAK SPACE}%"
-
-
-def _environment() -> Environment:
-    """Return the template engine: everything escaped, nothing undefined."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"count": count, "percent": percent, "port_range": port_range}
-    return environment
