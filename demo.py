@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import files
-from .analysis import digits, figures, report, values
+from .analysis import datasheet, digits, figures, report, results, values
 from .golden.encode import encode, quantize
 from .golden.matmul import matmul
 from .hdl import export
@@ -207,14 +207,17 @@ def run(
     step(f"the digits network on RTL, under {SIMULATOR}")
     classified = classify(build / "sim", progress)
     files.write(build / "digits.json", (json.dumps(asdict(classified), indent=2) + "\n").encode())
-    step("figures and report")
+    step("figures, datasheets and report")
     figures.build(build / "figures")
+    manifest = json.loads((build / "verilog" / export.MANIFEST).read_text())
+    datasheet.build(build / "report" / datasheet.FOLDER, manifest, results.read(build))
     page = report.render(
         build / "report",
         verdicts=[asdict(verdict) for verdict in verdicts],
         demo=asdict(classified),
         figures=figures.read(build / "figures"),
         values_rows=values.compute(),
-        manifest=json.loads((build / "verilog" / "manifest.json").read_text()),
+        manifest=manifest,
+        datasheets={name: datasheet.address(name) for name in UNITS},
     )
     return Outcome(verdicts, classified, page)

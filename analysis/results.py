@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands have left in the build folder of units: verdicts, proofs, faults, costs.
+
+Imports nothing of the project: the files are all that analysis knows of simulations.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Results(NamedTuple):
+    """What is known of the units, by their names; a unit of which nothing is known has no entry.
+
+    Attributes
+    ----------
+    verdicts : dict of list of dict
+        Of ``hif8 verify``, one a simulator.
+    proofs : dict of list of dict
+        Of ``hif8 prove``, one a property.
+    faults : dict of dict
+        Of ``hif8 mutate``.
+    costs : dict of dict
+        Of ``hif8 cost``.
+    """
+
+    verdicts: dict[str, list[dict[str, Any]]]
+    proofs: dict[str, list[dict[str, Any]]]
+    faults: dict[str, dict[str, Any]]
+    costs: dict[str, dict[str, Any]]
+
+
+def read(build: Path) -> Results:
+    """Read all results there are.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of everything made.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged.
+    """
+    verdicts: dict[str, list[dict[str, Any]]] = {}
+    for verdict in _files(build / "verify"):
+        verdicts.setdefault(verdict["unit"], []).append(verdict)
+    proofs = {rows[0]["unit"]: rows for rows in _files(build / "prove")}
+    faults = {report["unit"]: report for report in _files(build / "mutate")}
+    cost = build / "cost" / "cost.json"
+    rows = _load(cost)["rows"] if cost.exists() else []
+    return Results(verdicts, proofs, faults, {row["unit"]: row for row in rows})
+
+
+def _files(folder: Path) -> list[Any]:
+    """Return what the JSON files of a folder hold, in the order of their names."""
+    return [_load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _load(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return what a JSON file holds."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise ValueError(f"{path} is damaged: remove it, and run what made it again") from None
