@@ -10,7 +10,7 @@ SYNCED := .venv/synced
 
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test bench figures lint lock setup debian clean
+.PHONY: demo test bench figures release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
@@ -24,6 +24,9 @@ bench: setup  ## time the golden model against its peers
 
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures
+
+release: setup  ## a versioned archive for hardware projects: Verilog, datasheets, vectors, a bench
+	@$(BIN)/hif8 release
 
 lint: setup  ## format and lint
 	@$(BIN)/ruff format . && $(BIN)/ruff check . && $(BIN)/lint-imports --no-logo

@@ -629,6 +629,34 @@ def vectors(
 
 
 @app.command()
+def datasheet(units: Units = None, build: Build = BUILD) -> None:
+    """Write a page for every module: ports, special values, costs, and how it was checked."""
+    import json
+
+    from .analysis import datasheet as pages
+    from .analysis import results
+    from .hdl import export
+    from .hdl.configs import select
+
+    found = results.read(build)
+    manifest = json.loads(export.texts(select(units or ()))[export.MANIFEST])
+    for path in pages.build(build / "report" / pages.FOLDER, manifest, found):
+        console.print(str(path))
+
+
+@app.command()
+def release(build: Build = BUILD) -> None:
+    """Pack what a hardware project needs, without Python: Verilog, datasheets, vectors, a bench."""
+    from . import release as job
+
+    made = job.run(build, step=lambda text: console.print(f"- {text}"))
+    console.print(
+        f"{made.path}: {made.files:,} files; of {made.modules} modules {made.checked} have results "
+        f"of checks in their datasheets, {made.measured} their cost"
+    )
+
+
+@app.command()
 def demo(build: Build = BUILD) -> None:
     """Do the main job: a real network through RTL, every bench, the figures, the report."""
     from . import demo as job

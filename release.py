@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The release: one archive with what a hardware project needs, and nothing that needs Python.
+
+Imports `golden`, `hdl`, `analysis` and `hif8.files`. Equal results give equal bytes: of the files,
+and of the archive around them.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from . import __version__, files
+from .analysis import datasheet, results
+from .golden import vectors
+from .hdl import export
+from .hdl.configs import select
+
+NAME = f"hif8-{__version__}"
+SUMS = "SHA256SUMS"
+"""The digests of all other files, as ``sha256sum --check`` reads them."""
+
+_HERE = Path(__file__).parent
+_EPOCH = 315532800
+"""When every file of the archive was changed: the first time that ZIP, too, can hold."""
+
+
+class Release(NamedTuple):
+    """What was packed.
+
+    Attributes
+    ----------
+    path : Path
+        The archive.
+    files, modules : int
+        What is in it.
+    checked, measured : int
+        How many modules have results of checks, and their cost, in their datasheets.
+    """
+
+    path: Path
+    files: int
+    modules: int
+    checked: int
+    measured: int
+
+
+def run(build: Path, *, step: Callable[[str], None]) -> Release:
+    """Pack the release, whole or not at all.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of everything made, with the results that the datasheets show.
+    step : callable
+        Told what is done next.
+
+    Raises
+    ------
+    ExportError
+        If Verilog cannot be made.
+    ValueError
+        If a result is damaged.
+    OSError
+        If the archive cannot be written.
+    """
+    found = results.read(build)
+    step("Verilog of every unit")
+    verilog = export.texts(select())
+    manifest_text = verilog.pop(export.MANIFEST)
+    manifest = json.loads(manifest_text)
+    step("datasheets")
+    pages = datasheet.pages(manifest, found)
+    step("vectors")
+    texts = {
+        export.MANIFEST: manifest_text,
+        "LICENSE": (_HERE / "LICENSE").read_text(),
+        **_within("verilog", verilog),
+        f"verilog/{export.WAIVERS.name}": export.WAIVERS.read_text(),
+        **_within("datasheets", pages),
+        **_within("vectors", vectors.texts()),
+    }
+    contents = {name: text.encode() for name, text in sorted(texts.items())}
+    contents[SUMS] = digests(contents)
+    path = files.write(build / "release" / f"{NAME}.tar.gz", archive(contents))
+    units = [module["unit"] for module in manifest["modules"]]
+    return Release(
+        path,
+        files=len(contents),
+        modules=len(units),
+        checked=sum(bool(datasheet.checks(unit, found)) for unit in units),
+        measured=sum(unit in found.costs for unit in units),
+    )
+
+
+def _within(folder: str, texts: dict[str, str]) -> dict[str, str]:
+    """Return texts by the names that they have in a folder."""
+    return {f"{folder}/{name}": text for name, text in texts.items()}
+
+
+def digests(contents: dict[str, bytes]) -> bytes:
+    """Return the digests of files, a line each."""
+    lines = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in contents.items())
+    return "".join(lines).encode()
+
+
+def archive(contents: dict[str, bytes]) -> bytes:
+    """Return files in one folder as a compressed archive, the same bytes for the same files."""
+    stream = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, data in sorted(contents.items()):
+            member = tarfile.TarInfo(f"{NAME}/{name}")
+            member.size, member.mtime, member.mode = len(data), _EPOCH, 0o644
+            tar.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
