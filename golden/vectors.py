@@ -88,12 +88,12 @@ def write(folder: Path) -> list[Path]:
     return [files.write(folder / name, text.encode()) for name, text in texts().items()]
 
 
-def _text(
+def lay_out(
     title: str,
     columns: Sequence[Column],
     sections: Sequence[tuple[str, Sequence[tuple[int, ...]]]],
 ) -> str:
-    """Lay out rows of integers, section by section, below a comment that explains them."""
+    """Return rows of integers, section by section, below a comment that explains them."""
     widest = max(len(f"{column.name}[{column.width - 1}:0]") for column in columns)
     bits = sum(column.width for column in columns)
     rows = sum(len(rows) for _, rows in sections)
@@ -131,7 +131,7 @@ def _decode_text() -> str:
     exponent = fields.exponent.view(np.uint8)
     numbers = [codes, fields.sign, exponent, *fields[2:], *values]
     rows = list(zip(*(column.astype(int).tolist() for column in numbers), strict=True))
-    return _text("decoding", columns, [("every code", rows)])
+    return lay_out("decoding", columns, [("every code", rows)])
 
 
 def _encode_text(source: f.FloatFormat, sections: Sequence[Section]) -> str:
@@ -148,7 +148,7 @@ def _encode_text(source: f.FloatFormat, sections: Sequence[Section]) -> str:
     for name, words in sections:
         numbers = [words, *(_codes(words, source, *mode) for mode in modes)]
         filled.append((name, list(zip(*(column.tolist() for column in numbers), strict=True))))
-    return _text(f"encoding {source.name}", columns, filled)
+    return lay_out(f"encoding {source.name}", columns, filled)
 
 
 def _codes(
