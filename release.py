@@ -12,11 +12,11 @@ import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import __version__, files
 from .analysis import datasheet, results
-from .golden import vectors
+from .golden import product_vectors, vectors
 from .hdl import export
 from .hdl.configs import select
 
@@ -25,6 +25,7 @@ SUMS = "SHA256SUMS"
 """The digests of all other files, as ``sha256sum --check`` reads them."""
 
 _HERE = Path(__file__).parent
+_SHIPPED = _HERE / "shipped"
 _EPOCH = 315532800
 """When every file of the archive was changed: the first time that ZIP, too, can hold."""
 
@@ -76,13 +77,18 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
     step("datasheets")
     pages = datasheet.pages(manifest, found)
     step("vectors")
+    rows = vectors.texts() | product_vectors.texts()
+    rows.pop(vectors.DIGESTS)  # SHA256SUMS has them
+    words = _words(manifest, list(rows))
     texts = {
         export.MANIFEST: manifest_text,
         "LICENSE": (_HERE / "LICENSE").read_text(),
+        **{name: _filled(name, words) for name in ("README.txt", "hif8.core")},
         **_within("verilog", verilog),
         f"verilog/{export.WAIVERS.name}": export.WAIVERS.read_text(),
         **_within("datasheets", pages),
-        **_within("vectors", vectors.texts()),
+        **_within("vectors", rows),
+        "tb/hif8_tb.v": (_SHIPPED / "hif8_tb.v").read_text(),
     }
     contents = {name: text.encode() for name, text in sorted(texts.items())}
     contents[SUMS] = digests(contents)
@@ -95,6 +101,43 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
         checked=sum(bool(datasheet.checks(unit, found)) for unit in units),
         measured=sum(unit in found.costs for unit in units),
     )
+
+
+def _words(manifest: dict[str, Any], vector_files: list[str]) -> dict[str, str]:
+    """Return what the shipped texts have between at signs."""
+    modules = manifest["modules"]
+    longest = max(len(module["module"]) for module in modules)
+    return {
+        "version": __version__,
+        "waivers": export.WAIVERS.name,
+        "rtl": "\n".join(f"      - verilog/{module['file']}" for module in modules),
+        "vectors": "\n".join(
+            f"      - vectors/{name}: {{file_type: user, copyto: vectors/{name}}}"
+            for name in vector_files
+        ),
+        "lints": "\n".join(_lint(module["module"]) for module in modules),
+        "modules": "\n".join(
+            f"  {m['module']:<{longest}}  latency {m['latency']}  {m['summary']}" for m in modules
+        ),
+    }
+
+
+def _lint(module: str) -> str:
+    """Return FuseSoC's target that lints a module."""
+    return f"""\
+  lint_{module}:
+    filesets: [waivers, rtl]
+    toplevel: {module}
+    flow: lint
+    flow_options: {{tool: verilator, verilator_options: [-Wall]}}"""
+
+
+def _filled(name: str, words: dict[str, str]) -> str:
+    """Return a shipped text with its words filled in."""
+    text = (_SHIPPED / name).read_text()
+    for word, meaning in words.items():
+        text = text.replace(f"@{word}@", meaning)
+    return text
 
 
 def _within(folder: str, texts: dict[str, str]) -> dict[str, str]:
