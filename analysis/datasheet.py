@@ -24,6 +24,9 @@ FOLDER = "datasheets"
 PICTURES = {"mac_exact": ("mac_blocks", "mac_timing"), "mac_fp32": ("mac_blocks",)}
 """Which figures of the gallery show which units."""
 
+DEVICES = {"ecp5": "ECP5", "ice40": "iCE40"}
+"""FPGAs by their keys in the results."""
+
 _PITCH, _MARGIN, _CHARACTER = 26, 96, 8
 
 
@@ -120,7 +123,7 @@ def render(module: dict[str, Any], results: Results, tools: dict[str, str]) -> s
             products=unit.products if module["latency"] else None,
             sums="accumulator" in unit.parameters,
             waits=unit.waits,
-            cost=results.costs.get(name),
+            cost=cost(name, results),
             checks=checks(name, results),
             instance=instance(module),
             pictures=[_picture(figure) for figure in PICTURES.get(name, ())],
@@ -162,6 +165,38 @@ def instance(module: dict[str, Any]) -> str:
     connections = ",\n".join(f"    .{port['name']}({port['name']})" for port in ports)
     lines = [*wires, "", f"{module['module']} {module['unit']}_0 (", connections, ");"]
     return "\n".join(lines) + "\n"
+
+
+def cost(unit: str, results: Results) -> dict[str, Any] | None:
+    """Return what is shown of a unit's cost; None if it was not measured."""
+    row = results.costs.get(unit)
+    if row is None:
+        return None
+    area = f"{row['ge']:,.0f} GE"
+    lines = [
+        {
+            "technology": f"standard cells, {results.cost_tools['cells of']}",
+            "size": area,
+            "flip_flops": f"{row['flip_flops']:,}",
+            "delay": f"{row['delay_ns']:.2f} ns",
+            "clock": f"{1000 / row['delay_ns']:,.0f} MHz",
+        }
+    ]
+    for key, device in DEVICES.items():
+        placed = row.get(key)
+        made = placed or {}
+        lines.append(
+            {
+                "technology": device,
+                "size": f"{made['luts']:,} LUTs" if placed else "not measured",
+                "flip_flops": f"{made['ffs']:,}" if placed else "",
+                "delay": f"{1000 / made['mhz']:.2f} ns" if placed else "",
+                "clock": f"{made['mhz']:,.0f} MHz" if placed else "",
+            }
+        )
+    commands = row.get("commands") or [f"hif8 cost {unit}"]
+    texts = {"area": area, "path": row.get("path"), "commands": commands}
+    return {"lines": lines, "tools": results.cost_tools, **texts}
 
 
 def checks(unit: str, results: Results) -> list[Check]:

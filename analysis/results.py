@@ -21,13 +21,16 @@ class Results(NamedTuple):
     faults : dict of dict
         Of ``hif8 mutate``.
     costs : dict of dict
-        Of ``hif8 cost``.
+        Of ``hif8 cost``: the unit's row.
+    cost_tools : dict of str
+        What it was measured with: versions by name, the cells' library among them.
     """
 
     verdicts: dict[str, list[dict[str, Any]]]
     proofs: dict[str, list[dict[str, Any]]]
     faults: dict[str, dict[str, Any]]
     costs: dict[str, dict[str, Any]]
+    cost_tools: dict[str, str]
 
 
 def read(build: Path) -> Results:
@@ -48,9 +51,15 @@ def read(build: Path) -> Results:
         verdicts.setdefault(verdict["unit"], []).append(verdict)
     proofs = {rows[0]["unit"]: rows for rows in _files(build / "prove")}
     faults = {report["unit"]: report for report in _files(build / "mutate")}
-    cost = build / "cost" / "cost.json"
-    rows = _load(cost)["rows"] if cost.exists() else []
-    return Results(verdicts, proofs, faults, {row["unit"]: row for row in rows})
+    path = build / "cost" / "cost.json"
+    cost = _load(path) if path.exists() else {"rows": [], "tools": {}, "library": "none"}
+    return Results(
+        verdicts,
+        proofs,
+        faults,
+        costs={row["unit"]: row for row in cost["rows"]},
+        cost_tools={"cells of": cost["library"], **cost["tools"]},
+    )
 
 
 def _files(folder: Path) -> list[Any]:

@@ -87,14 +87,14 @@ def _hex(bits: int, width: int) -> str:
 
 def _shown(code: int) -> str:
     """Return a code and its value."""
-    return f"{_hex(code, f.WIDTH)} = {float(decode(np.uint8(code))):g}"
+    return f"{_hex(code, f.WIDTH)} = {float(decode(np.uint8(code))):.5g}"
 
 
 def _word(bits: int, source: f.FloatFormat) -> str:
     """Return a word of an IEEE format and its value."""
     with np.errstate(invalid="ignore"):  # a signalling NaN
         value = np.array(bits, source.word).view(source.dtype).astype(np.float64)
-    return f"{_hex(bits, source.width)} = {float(value):.9g}"
+    return f"{_hex(bits, source.width)} = {float(value):.7g}"
 
 
 def _result(made: np.ndarray) -> str:
