@@ -191,7 +191,7 @@ def _multiplier(unit: Unit) -> Table:
     rows = []
     for name, pair in _PRODUCTS.items():
         fields = [str(int(field)) for field in multiply_fields(*map(np.uint8, pair))]
-        value = f"{float(multiply(*map(np.uint8, pair))):g}"
+        value = f"{float(multiply(*map(np.uint8, pair))):.7g}"
         rows.append((name, [*map(_shown, pair), *fields, value]))
     return Table(["a", "b"], [*unit.outputs, "that is"], rows)
 

@@ -6,12 +6,12 @@ Imports hif8.analysis.
 
 import base64
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hif8.analysis import figures, report, values
+from html_page import Page
 from jinja2 import UndefinedError
 
 PASS = {
@@ -83,38 +83,6 @@ MANIFEST = {
         }
     ],
 }
-VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"}
-
-
-class Page(HTMLParser):
-    """Checks that tags are balanced and ids unique; gathers the text and the addresses."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-        self.ids += [value for key, value in attrs if key == "id"]
-        self.addresses += [value for key, value in attrs if key in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += data
-
-    @property
-    def words(self) -> str:
-        return " ".join(self.text.split())
 
 
 @pytest.fixture
@@ -255,6 +223,12 @@ def test_page_loads_nothing_and_embeds_every_picture(render: Any, built: Path) -
     assert others == {f"#{i}" for i in page.ids if not i.startswith("figure-")}
     drawn = [figure["svg"] for figure in figures.read(built)]
     assert [base64.b64decode(picture[len(prefix) :]) for picture in pictures] == drawn
+
+
+def test_page_links_to_the_datasheets_that_there_are(render: Any) -> None:
+    address = "datasheets/hif8_decoder.html"
+    assert address in Page(render([PASS], datasheets={"decoder": address})).addresses
+    assert "datasheet" not in Page(render([PASS])).text
 
 
 def test_page_escapes_what_it_is_told(render: Any) -> None:
