@@ -124,7 +124,7 @@ def render(module: dict[str, Any], results: Results, tools: dict[str, str]) -> s
             sums="accumulator" in unit.parameters,
             waits=unit.waits,
             cost=cost(name, results),
-            checks=checks(name, results),
+            checks=checks(module, results),
             instance=instance(module),
             pictures=[_picture(figure) for figure in PICTURES.get(name, ())],
             command=COMMAND,
@@ -179,7 +179,7 @@ def cost(unit: str, results: Results) -> dict[str, Any] | None:
             "size": area,
             "flip_flops": f"{row['flip_flops']:,}",
             "delay": f"{row['delay_ns']:.2f} ns",
-            "clock": f"{1000 / row['delay_ns']:,.0f} MHz",
+            "clock": f"{row['mhz_asic']:,.0f} MHz",
         }
     ]
     for key, device in DEVICES.items():
@@ -194,24 +194,14 @@ def cost(unit: str, results: Results) -> dict[str, Any] | None:
                 "clock": f"{made['mhz']:,.0f} MHz" if placed else "",
             }
         )
-    commands = row.get("commands") or [f"hif8 cost {unit}"]
-    texts = {"area": area, "path": row.get("path"), "commands": commands}
+    texts = {"area": area, "path": row["path"], "command": row["command"]}
     return {"lines": lines, "tools": results.cost_tools, **texts}
 
 
-def checks(unit: str, results: Results) -> list[Check]:
-    """Return a line for every check of a unit that was run."""
-    lines = [
-        Check(
-            f"simulated under {run['simulator']} {run['simulator_version']}".strip(),
-            f"{run['cases']:,} of {run['expected']:,} cases compared bit for bit with the golden "
-            f"model, {run['mismatches']:,} mismatches",
-            LABELS[status(run)],
-            status(run),
-            run["command"],
-        )
-        for run in results.verdicts.get(unit, ())
-    ]
+def checks(module: dict[str, Any], results: Results) -> list[Check]:
+    """Return a line for every check of a module that was run."""
+    unit = module["unit"]
+    lines = [_simulated(run, module["sha256"]) for run in results.verdicts.get(unit, ())]
     proofs = results.proofs.get(unit)
     if proofs:
         proved = sum(proof["claim"]["proved"] for proof in proofs)
@@ -235,6 +225,20 @@ def checks(unit: str, results: Results) -> list[Check]:
         label, look = ("all noticed", "pass") if held else ("some survived", "not run")
         lines.append(Check("faults put into its gates", what, label, look, f"hif8 mutate {unit}"))
     return lines
+
+
+def _simulated(run: dict[str, Any], digest: str) -> Check:
+    """Return the line of a simulation, which counts for the Verilog alone that was simulated."""
+    how = f"simulated under {run['simulator']} {run['simulator_version']}".strip()
+    if run.get("verilog") != digest:
+        what = "other Verilog than this file was simulated: run it again"
+        return Check(how, what, "OUTDATED", "not run", run["command"])
+    what = (
+        f"{run['cases']:,} of {run['expected']:,} cases compared bit for bit with the golden "
+        f"model, {run['mismatches']:,} mismatches"
+    )
+    found = status(run)
+    return Check(how, what, LABELS[found], found, run["command"])
 
 
 def _picture(name: str) -> dict[str, str]:

@@ -75,6 +75,8 @@ class Verdict:
         bench is too weak, and has failed.
     latency, interval, random_products : int, optional
         What the bench measured and counted, as `Tally` has it.
+    verilog : str
+        SHA-256 of what was simulated, as the manifest has that of what is exported.
     """
 
     unit: str
@@ -93,6 +95,7 @@ class Verdict:
     latency: int | None = None
     interval: int | None = None
     random_products: int | None = None
+    verilog: str = ""
 
 
 def bench_module(unit: Unit) -> str:
@@ -321,6 +324,7 @@ def run(
         note=note,
         command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
         first=tally["first"],
+        verilog=hashlib.sha256((text or exported(unit)).encode()).hexdigest(),
         **{key: tally[key] for key in ("coverage", "latency", "interval", "random_products")},
     )
     outputs: Arrays = {}

@@ -4,6 +4,7 @@
 Imports hif8.analysis and hif8.hdl.
 """
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -38,6 +39,9 @@ COST = {
             "flip_flops": 0,
             "delay_ns": 1.25,
             "path": "code to nan",
+            "mhz_asic": 800.0,
+            "command": "hif8 cost decoder --commands",
+            "ice40": None,
             "ecp5": {"luts": 43, "ffs": 0, "mhz": 412.3},
         }
     ],
@@ -46,8 +50,12 @@ COST = {
 }
 
 
+TEXT = "the Verilog"
+VERDICT["verilog"] = hashlib.sha256(TEXT.encode()).hexdigest()
+
+
 def entry(name: str) -> dict[str, Any]:
-    return export.entry(UNITS[name], "the Verilog")
+    return export.entry(UNITS[name], TEXT)
 
 
 def page(name: str, build: Path) -> str:
@@ -135,6 +143,7 @@ def test_a_page_shows_what_is_known(known: Path) -> None:
         "ECP5 43 LUTs 0 2.43 ns 412 MHz",
         "iCE40 not measured",
         "The longest path is code to nan.",
+        "hif8 cost decoder --commands",
         "yosys 0.23",
     ):
         assert text in words
@@ -145,6 +154,7 @@ def test_a_page_shows_what_is_known(known: Path) -> None:
     [
         ("verify/decoder-icarus.json", VERDICT | {"mismatches": 1}, "MISMATCH"),
         ("verify/decoder-icarus.json", VERDICT | {"cases": 255}, "FAILED"),
+        ("verify/decoder-icarus.json", VERDICT | {"verilog": "another's"}, "OUTDATED"),
         ("prove/decoder.json", [PROOF | {"claim": {"proved": 0}}], "NOT PROVED"),
         ("prove/decoder.json", [PROOF | {"variant": {"proved": 1}}], "NOT PROVED"),
         (
