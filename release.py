@@ -93,13 +93,13 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
     contents = {name: text.encode() for name, text in sorted(texts.items())}
     contents[SUMS] = digests(contents)
     path = files.write(build / "release" / f"{NAME}.tar.gz", archive(contents))
-    units = [module["unit"] for module in manifest["modules"]]
+    modules = manifest["modules"]
     return Release(
         path,
         files=len(contents),
-        modules=len(units),
-        checked=sum(bool(datasheet.checks(unit, found)) for unit in units),
-        measured=sum(unit in found.costs for unit in units),
+        modules=len(modules),
+        checked=sum(bool(datasheet.checks(module, found)) for module in modules),
+        measured=sum(module["unit"] in found.costs for module in modules),
     )
 
 
@@ -117,7 +117,7 @@ def _words(manifest: dict[str, Any], vector_files: list[str]) -> dict[str, str]:
         ),
         "lints": "\n".join(_lint(module["module"]) for module in modules),
         "modules": "\n".join(
-            f"  {m['module']:<{longest}}  latency {m['latency']}  {m['summary']}" for m in modules
+            f"  {m['module']:<{longest}}  {m['latency']}  {m['summary']}" for m in modules
         ),
     }
 
