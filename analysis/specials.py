@@ -94,7 +94,7 @@ def _word(bits: int, source: f.FloatFormat) -> str:
     """Return a word of an IEEE format and its value."""
     with np.errstate(invalid="ignore"):  # a signalling NaN
         value = np.array(bits, source.word).view(source.dtype).astype(np.float64)
-    return f"{_hex(bits, source.width)} = {float(value):.7g}"
+    return f"{_hex(bits, source.width)} = {float(value):.9g}"
 
 
 def _result(made: np.ndarray) -> str:
