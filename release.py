@@ -70,6 +70,8 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
         If the archive cannot be written.
     """
     found = results.read(build)
+    out = build / "release"
+    out.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
     step("Verilog of every unit")
     verilog = export.texts(select())
     manifest_text = verilog.pop(export.MANIFEST)
@@ -92,7 +94,7 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
     }
     contents = {name: text.encode() for name, text in sorted(texts.items())}
     contents[SUMS] = digests(contents)
-    path = files.write(build / "release" / f"{NAME}.tar.gz", archive(contents))
+    path = files.write(out / f"{NAME}.tar.gz", archive(contents))
     modules = manifest["modules"]
     return Release(
         path,
