@@ -33,7 +33,7 @@ class Unit:
     Attributes
     ----------
     name : str
-        What commands call it; the module is ``hif8_<name>``.
+        What commands call it; the module is ``<prefix>_<name>``.
     summary : str
         What it does, in a line.
     component : callable
@@ -46,6 +46,10 @@ class Unit:
         Those inputs that are run-time options, not data.
     core : Unit, optional
         The unit inside a streamed one, or inside one with AXI4-Stream ports.
+    prefix : str
+        Begins the module's name.
+    format : str
+        The format that it is for.
     """
 
     name: str
@@ -55,11 +59,13 @@ class Unit:
     parameters: dict[str, object] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     core: "Unit | None" = None
+    prefix: str = "hif8"
+    format: str = "HiFloat8 (HiF8), arXiv 2409.16626"
 
     @property
     def module(self) -> str:
         """The name of the Verilog module."""
-        return f"hif8_{self.name}"
+        return f"{self.prefix}_{self.name}"
 
     def build(self) -> wiring.Component:
         """Return a fresh instance of the component."""

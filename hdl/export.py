@@ -117,7 +117,7 @@ def _header(unit: Unit) -> str:
         "",
         f"{unit.module}: {unit.summary}",
         "",
-        "Format      HiFloat8 (HiF8), arXiv 2409.16626",
+        f"Format      {unit.format}",
         f"Parameters  {parameters}",
         *(f"{key:<12}{text}" for key, text in limits.items()),
         "Ports",

@@ -4,11 +4,22 @@
 Imports `hdl.layouts`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from operator import or_
+from types import MappingProxyType
 
-from amaranth.hdl import Cat, Const, Elaboratable, Fragment, Module, Shape, Signal, Value
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    Const,
+    Elaboratable,
+    Fragment,
+    Module,
+    Shape,
+    Signal,
+    Value,
+)
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, PureInterface
 
@@ -392,5 +403,61 @@ class StreamPorts(wiring.Component):
             o.ready.eq(self.o_ready),
             Cat(getattr(self, name) for name in self.unit.outputs).eq(o.payload),
         ]
+        self.unit.flow(m, i, o)
+        return m
+
+
+class Core(wiring.Component):
+    """A unit between two streams without its handshakes: a beat in every cycle, none is a last one.
+
+    What a sum costs by itself is measured of it, and where every cycle brings a beat it is all that
+    is needed: there is no reset, and the outputs are those after the beats so far.
+
+    Latency: that of the unit.
+
+    Parameters
+    ----------
+    unit : callable
+        The class of a `StreamUnit`.
+    constant : dict of int
+        Inputs that are no ports, with what they are.
+    **parameters
+        Keyword arguments of the unit.
+
+    Members
+    -------
+    clk : In(1)
+        Clock, rising edge.
+    others
+        Named as the unit's inputs and outputs.
+    """
+
+    def __init__(
+        self,
+        *,
+        unit: Callable[..., StreamUnit],
+        constant: Mapping[str, int] = MappingProxyType({"last": 1, "acc": 0}),
+        **parameters: object,
+    ) -> None:
+        self.unit = unit(**parameters)
+        self.constant = constant
+        self.latency = self.unit.latency
+        inputs = {name: port for name, port in self.unit.inputs.items() if name not in constant}
+        self.ports = {"clk": CLOCKED["clk"], **inputs, **self.unit.outputs}
+        super().__init__(signature(self.ports))
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        """Build the unit, always offered a beat and relieved of its sum."""
+        m = Module()
+        lend(self.unit)
+        m.domains.sync = domain = ClockDomain(reset_less=True)
+        domain.clk = self.clk
+        i = self.unit.i.signature.flip().create(path=("i",))
+        o = self.unit.o.signature.create(path=("o",))
+        m.d.comb += [i.valid.eq(1), o.ready.eq(1)]
+        for name in self.unit.inputs:
+            value = self.constant.get(name)
+            m.d.comb += i.payload[name].eq(getattr(self, name) if value is None else value)
+        m.d.comb += [getattr(self, name).eq(o.payload[name]) for name in self.unit.outputs]
         self.unit.flow(m, i, o)
         return m
