@@ -323,11 +323,12 @@ def verify(
     build: Build = BUILD,
 ) -> None:
     """Simulate units and compare every output bit with the golden model."""
+    from .hdl.baselines import ROWS
     from .hdl.configs import select
     from .sim import simulators
     from .sim import verify as sim_verify
 
-    chosen = select(units or ())
+    chosen = select(units or (), ROWS)
     for name in sim or ():
         reason = simulators.simulator(name).missing()
         if reason:
@@ -697,7 +698,7 @@ def _progress() -> "Iterator[Callable[[Unit, str, int, int], None]]":
 
 def _show_verdicts(verdicts: "list[Verdict]") -> None:
     """Print the table of verdicts, and the first mismatch of each that has one."""
-    from .hdl.configs import UNITS
+    from .hdl.baselines import ROWS
 
     table = Table("unit", "simulator")
     for column in ("cases run", "expected", "mismatches", "values/s"):
@@ -722,7 +723,7 @@ def _show_verdicts(verdicts: "list[Verdict]") -> None:
             status = verdict.status.upper()
             console.print(f"{status}: {verdict.unit} under {verdict.simulator}: {verdict.note}")
         if verdict.first:
-            _show_mismatch(UNITS[verdict.unit], verdict.first, verdict.unit)
+            _show_mismatch(ROWS[verdict.unit], verdict.first, verdict.unit)
 
 
 def _show_mismatch(unit: "Unit", first: dict[str, dict[str, int]], where: str) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..golden.decode import VALUES
 from ..golden.describe import finfo
+from ..golden.others import VALUES as OTHERS
 
 
 @dataclass(frozen=True)
@@ -108,35 +109,6 @@ def exponent_of(x: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
     return np.frexp(x)[1] - 1
 
 
-def posit_value(code: int, width: int = 8, exponent_width: int = 2) -> float:
-    """Return the exact value of a posit, NaN for NaR.
-
-    Parameters
-    ----------
-    code : int
-        The posit as an unsigned integer.
-    width, exponent_width : int
-        n and es. Widths up to 16 are exact in FP64.
-
-    Notes
-    -----
-    Standard for Posit Arithmetic (2022), section 3.3: with sign s, regime r, exponent e and
-    fraction f read from the bits as they stand, the value is
-    ((1 - 3s) + f) * 2^((1 - 2s)(4r + e + s)). Bits beyond the end of the word are zero.
-    """
-    sign_bit = 1 << width - 1
-    if code & ~sign_bit == 0:
-        return np.nan if code else 0.0
-    s = code >> width - 1
-    bits = f"{code & ~sign_bit:0{width - 1}b}"
-    run = len(bits) - len(bits.lstrip(bits[0]))
-    r = run - 1 if bits[0] == "1" else -run
-    rest = bits[run + 1 :].ljust(exponent_width, "0")
-    e = int(rest[:exponent_width], 2)
-    f = int(rest[exponent_width:] or "0", 2) / (1 << len(rest) - exponent_width)
-    return ((1 - 3 * s) + f) * 2.0 ** ((1 - 2 * s) * ((r << exponent_width) + e + s))
-
-
 def _ieee(name: str, label: str, dtype: npt.DTypeLike, style: Style) -> Format:
     """Return a format that an array type holds: sign, exponent and fraction fields, subnormals."""
     dtype = np.dtype(dtype)
@@ -150,7 +122,7 @@ def _ieee(name: str, label: str, dtype: npt.DTypeLike, style: Style) -> Format:
 
 def _posit(name: str, label: str, style: Style) -> Format:
     """Return posit(8,2), which has no subnormals: its smallest positive value is a normal one."""
-    table = np.array([posit_value(code) for code in range(256)])
+    table = OTHERS[name]
     return Format(name, label, table, float(table[table > 0].min()), style)
 
 

@@ -308,8 +308,15 @@ def _rows() -> Iterator[Unit]:
 UNITS = {unit.name: unit for unit in _rows()}
 
 
-def select(names: Iterable[str] = ()) -> list[Unit]:
-    """Return the rows of the given names, all of them if none is given.
+def select(names: Iterable[str] = (), among: dict[str, Unit] = UNITS) -> list[Unit]:
+    """Return the rows of the given names, all that are exported if none is given.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of rows.
+    among : dict of Unit
+        The rows that may be named.
 
     Raises
     ------
@@ -318,6 +325,6 @@ def select(names: Iterable[str] = ()) -> list[Unit]:
     """
     names = list(names) or list(UNITS)
     for name in names:
-        if name not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {name!r}")
-    return [UNITS[name] for name in dict.fromkeys(names)]
+        if name not in among:
+            raise ValueError(f"unit must be one of {', '.join(among)}, not {name!r}")
+    return [among[name] for name in dict.fromkeys(names)]

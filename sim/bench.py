@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every bench shares inside the simulator: its job, its batches, the comparison, the count.
 
-Imports `hdl.configs`, `sim.coverage` and `sim.lanes`. A bench, `sim.bench_<name>`, holds what is
-its own: which cases, how many they must be, and what golden expects of them.
+Imports `hdl.baselines`, `hdl.configs`, `sim.coverage` and `sim.lanes`. A bench, `sim.bench_<name>`,
+holds what is its own: which cases, how many they must be, and what golden expects of them.
 """
 
 import json
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..hdl.configs import UNITS, Unit
+from ..hdl.baselines import ROWS
+from ..hdl.configs import Unit
 from . import lanes
 from .coverage import Coverage
 
@@ -35,7 +36,7 @@ class Job:
     Attributes
     ----------
     unit : str
-        Name of the unit, a row of `hdl.configs`.
+        Name of the unit, a row of `hdl.baselines.ROWS`.
     folder : str
         Where the files of this run are: results, outputs, progress, tensors.
     lanes : int
@@ -74,7 +75,7 @@ class Job:
         """Every setting of the unit's run-time options that is to be run."""
         if self.options is not None:
             return [self.options]
-        names = UNITS[self.unit].options
+        names = ROWS[self.unit].options
         return [dict(zip(names, bits, strict=True)) for bits in product((0, 1), repeat=len(names))]
 
     def for_unit(self, name: str) -> "Job":
@@ -186,7 +187,7 @@ async def check(
         If any case differs, or none was run.
     """
     job = Job.load()
-    unit = UNITS[job.unit]
+    unit = ROWS[job.unit]
     tally = Tally()
     kept: list[Arrays] = []
     coverage = cover(unit, job.settings) if cover and not job.tensors else None

@@ -8,7 +8,7 @@ comparison alone: they are verified and costed like `configs.UNITS`, but never e
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..configs import Unit
+from ..configs import UNITS, Unit
 from ..decoder import HIF8
 from ..layouts import Operand
 from ..unit import Core
@@ -84,3 +84,5 @@ def _rows() -> Iterator[Unit]:
 
 
 BASELINES = {unit.name: unit for unit in _rows()}
+ROWS = UNITS | BASELINES
+"""All that can be verified and costed."""

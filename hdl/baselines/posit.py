@@ -36,10 +36,11 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
     # goes_on[k]: the run has more than k + 1 bits, and shifts out one more.
     alike, moved = Const(1, 1), bits[: len(rest)]
     goes_on = []
-    for k, bit in enumerate(reversed(bits[1:-1]), start=1):
+    for k, bit in enumerate(reversed(bits[:-1]), start=1):
         alike = alike & (bit == first)
         goes_on.append(alike)
-        moved = Mux(alike, (bits << k)[: len(rest)], moved)
+        if k <= len(rest):
+            moved = Mux(alike, (bits << k)[: len(rest)], moved)
     m.d.comb += [rest.eq(moved), count.eq(binary(goes_on))]
     regime = Cat(count ^ (~first).replicate(len(count)), ~first)
 
