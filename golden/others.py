@@ -197,11 +197,10 @@ def running(beat: Beat, first: npt.NDArray[np.bool_], *, fp32: bool) -> Iterator
     With `fp32` it is rounded to the 24 bits of an FP32 significand, half to even, after each: in
     exponents it has room for all of these formats' products, and it never is subnormal.
     """
-    total = Beat(*(column[0] for column in beat))
+    nothing = total = Beat(*(column[0] ^ column[0] for column in beat))
     for start, *now in zip(first, *beat, strict=True):
         one = Beat(*now)
-        if start:
-            total = Beat(one.integer * 0, *(one.nan & False,) * 3)
+        total = nothing if start else total
         integer = total.integer + one.integer
         plus, minus = total.plus_inf | one.plus_inf, total.minus_inf | one.minus_inf
         nan = total.nan | one.nan | plus & minus

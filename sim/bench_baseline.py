@@ -110,14 +110,14 @@ def _encoded(name: str, unit: Unit, inputs: Arrays, options: dict[str, int]) -> 
     return {"code": others.encode(inputs["x"].view(np.float32), name, **how)}
 
 
-# Of the words: seven times all leading parts; on either side of zero 126 + 126 values and midpoints
-# of E4M3 and 123 + 123 of E5M2 with their neighbours, and twice 23 single bits; the random ones.
+# Of the words: seven times all leading parts; on either side of zero 126 values and 127 midpoints
+# of E4M3, 123 and 124 of E5M2, with their neighbours, and twice 23 single bits; the random ones.
 KINDS = {
     Decode: Kind(lambda job: 256, _codes, _decoded),
     Multiply: Kind(lambda job: 1 << 16, _pairs, _multiplied),
     IntegerMultiply: Kind(lambda job: 1 << 16, _pairs, _integers),
     Encode: Kind(
-        lambda job: 7 * (1 << 14) + 2 * (7 * 2 * (126 + 123) + 2 * 23) + job.random_cases,
+        lambda job: 7 * (1 << 14) + 2 * (7 * (126 + 127 + 123 + 124) + 2 * 23) + job.random_cases,
         _words,
         _encoded,
     ),

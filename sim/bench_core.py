@@ -54,10 +54,15 @@ def _exponents(name: str) -> np.ndarray:
 def _special_codes(name: str) -> np.ndarray:
     """Return the zeros, a NaN, the infinities, ones, and the extremes of either sign, if any."""
     values, positive = others.VALUES[name], _positive(name)
-    codes = [*np.flatnonzero(values == 0), *np.flatnonzero(np.isnan(values))[:1]]
-    codes += [*np.flatnonzero(np.isinf(values)), *np.flatnonzero(np.abs(values) == 1)]
+    finite = np.where(np.isfinite(values), values, 0)
     ends = positive[[0, -1]]
-    return np.array([*codes, *ends, *_negative(name)[ends]], np.uint8)
+    return np.unique(
+        [
+            *np.flatnonzero((values == 0) | (np.abs(values) == 1) | np.isinf(values)),
+            *np.flatnonzero(np.isnan(values))[:1],
+            *(*ends, *_negative(name)[ends], np.argmin(finite)),
+        ]
+    ).astype(np.uint8)
 
 
 def _directed(name: str, rng: np.random.Generator) -> Iterator[Pair]:
