@@ -586,6 +586,31 @@ def _show_sweep(asked: "Plan", done: "dict[Range, Record]") -> None:
 
 
 @app.command()
+def cost(
+    units: Units = None,
+    liberty: Annotated[
+        Path | None, typer.Option(help="Cells; by default Debian's OSU 180 nm.")
+    ] = None,
+    build: Build = BUILD,
+) -> None:
+    """Say what units cost: area and delay on standard cells."""
+    from rich.progress import track
+
+    from .analysis import cost as job
+    from .analysis import cost_table
+    from .hdl.synthesis import Library
+
+    chosen, library = job.select(units or ()), Library.find(liberty)
+    shown = {"console": console, "transient": True, "disable": not console.is_terminal}
+    rows = list(track(job.measure(chosen, library, build), "units", len(chosen), **shown))
+    done = job.Cost.of(rows, chosen, library)
+    console.print(cost_table.table(done))
+    console.print(cost_table.tools(done))
+    for path in () if units else job.save(done, build / "cost"):
+        console.print(str(path))
+
+
+@app.command()
 def figures(
     out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "figures",
 ) -> None:

@@ -1,27 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog to a netlist of standard cells, and how many of which.
 
-Imports `files`. The cells are those of any liberty file; the one at hand is Debian's OSU 180 nm.
+Imports `hdl.tools`. The cells are those of any liberty file; at hand is Debian's OSU 180 nm.
 Yosys is the one on PATH, for that is what a user would run: figures of different versions differ,
 so whoever shows one names `yosys_version`.
 """
 
-import hashlib
-import json
 import re
-import shutil
-import subprocess
-import tempfile
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
-from .. import files
+from .tools import SynthesisError, Tool, folder_of, kept
+
+YOSYS = Tool("yosys", "apt-get install yosys", "-V")
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts its liberty file."""
 
-DRIVE_AND_LOAD = "set_driving_cell INVX4\nset_load 0.05 [all_outputs]\n"
+DRIVE_AND_LOAD = "set_driving_cell {driver}\nset_load 0.05 [all_outputs]\n"
 """What drives the inputs and loads the outputs while ABC chooses cells by their delays."""
 
 SCRIPT = """\
@@ -35,10 +32,6 @@ write_verilog -noattr -noexpr netlist.v
 """
 """The flow, the same for every format: all of one unit in one module, plain gates, ABC's mapping
 for delay, and buffers and sizes as the loads want them."""
-
-
-class SynthesisError(RuntimeError):
-    """A tool or a library is missing, or gave no netlist."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +62,15 @@ class Library:
         found = cls(path or OSU018)
         if not found.path.is_file():
             raise SynthesisError(f"{path} is no file: it must be a liberty file of cells")
+        if not found.name:
+            raise SynthesisError(f"{path} has no library(...): it must be a liberty file of cells")
         return found
 
     @property
     def name(self) -> str:
-        """The library's own name."""
+        """The library's own name; empty if the file has none."""
         found = re.search(r'library *\( *"?(\w+)"? *\)', self.text)
-        if not found:
-            raise SynthesisError(f"{self.path} has no library(...): it must be a liberty file")
-        return found[1]
+        return found[1] if found else ""
 
     @cached_property
     def text(self) -> str:
@@ -110,6 +103,20 @@ class Library:
         if not nands:
             raise SynthesisError(f"{self.path} has no NAND of two inputs to count areas in")
         return min(self.area(name) for name in nands)
+
+    @property
+    def driver(self) -> str:
+        """The inverter that drives a unit's inputs: of strength 4, or else any.
+
+        Raises
+        ------
+        SynthesisError
+            If there is none.
+        """
+        inverters = [name for name in self.cells if re.match(r"(?i)(.*_)?inv", name)]
+        if not inverters:
+            raise SynthesisError(f"{self.path} has no inverter to drive inputs with")
+        return next((name for name in inverters if re.search(r"(?i)x?4$", name)), inverters[0])
 
     def is_register(self, cell: str) -> bool:
         """Whether a cell is a flip-flop or a latch."""
@@ -150,7 +157,6 @@ class Netlist:
         return sum(count for cell, count in self.cells.items() if library.is_register(cell))
 
 
-@cache
 def yosys_version() -> str:
     """Return the version of the Yosys on PATH.
 
@@ -159,11 +165,7 @@ def yosys_version() -> str:
     SynthesisError
         If there is none.
     """
-    if shutil.which("yosys") is None:
-        raise SynthesisError("yosys is not installed: apt-get install yosys")
-    run = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=False)
-    found = re.search(r"Yosys (\S+)", run.stdout)
-    return found[1] if found else "unknown"
+    return YOSYS.version()
 
 
 def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlist:
@@ -190,38 +192,33 @@ def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlis
     SynthesisError
         If Yosys is missing, fails, or says nothing of the netlist.
     """
-    script = SCRIPT.format(top=top)
-    made_of = "\0".join([verilog, script, DRIVE_AND_LOAD, library.text, yosys_version()])
-    kept = cached / f"{top}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.json"
-    if kept.exists():
-        return Netlist(**json.loads(kept.read_text()))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "unit.v").write_text(verilog)
-        (folder / "cells.lib").write_text(library.text)
-        (folder / "abc.constr").write_text(DRIVE_AND_LOAD)
-        (folder / "unit.ys").write_text(script)
-        run = subprocess.run(
-            ["yosys", "-q", "-l", "log.txt", "-s", "unit.ys"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            said = (run.stderr or run.stdout).strip().splitlines() or ["nothing said"]
-            raise SynthesisError(f"Yosys could not synthesise {top}: {said[-1]}")
-        netlist = _read(folder, top)
-    files.write(kept, json.dumps(asdict(netlist)).encode())
-    return netlist
+    given = inputs(verilog, top, library)
+
+    def make() -> dict[str, object]:
+        with folder_of(given) as folder:
+            YOSYS.run(folder, "-q", "-l", "log.txt", "-s", "unit.ys")
+            return asdict(_read(folder, top, library))
+
+    return Netlist(**kept(cached, top, [*given.values(), yosys_version()], make))
 
 
-def _read(folder: Path, top: str) -> Netlist:
+def inputs(verilog: str, top: str, library: Library) -> dict[str, str]:
+    """Return the files that Yosys is given: the unit, the script, the cells, drive and load."""
+    return {
+        "unit.v": verilog,
+        "unit.ys": SCRIPT.format(top=top),
+        "cells.lib": library.text,
+        "abc.constr": DRIVE_AND_LOAD.format(driver=library.driver),
+    }
+
+
+def _read(folder: Path, top: str, library: Library) -> Netlist:
     """Return what Yosys wrote, or say what it did not write."""
     statistics, netlist = folder / "statistics.txt", folder / "netlist.v"
     text = statistics.read_text() if statistics.exists() else ""
     area = re.search(r"Chip area for (?:top )?module .*: *([\d.]+)", text)
-    cells = {name: int(count) for name, count in re.findall(r"(?m)^ +([A-Z]\w+) +(\d+)$", text)}
+    found = re.findall(r"(?m)^ +(\w+) +(\d+)$", text)
+    cells = {name: int(count) for name, count in found if name in library.cells}
     if not area or not cells or not netlist.exists():
         raise SynthesisError(f"Yosys gave no statistics of {top}: its area is not known")
     delays = re.findall(r"Delay = *([\d.]+) ps", (folder / "log.txt").read_text())

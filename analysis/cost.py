@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What units cost: cells, area and delay on standard cells, LUTs and clock on FPGAs.
+
+Imports `files` and `hdl`. `measure` runs the tools, `save` and `read` keep what they said.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..hdl import export, synthesis, timing
+from ..hdl.configs import UNITS, Unit
+from ..hdl.synthesis import Library
+from ..hdl.tools import kept
+
+try:
+    from ..hdl.baselines import BASELINES
+except ImportError:
+    BASELINES: dict[str, Unit] = {}
+
+RESULTS = "cost.json"
+FORMATS = {
+    "e4m3": "FP8-E4M3",
+    "e5m2": "FP8-E5M2",
+    "fp8": "FP8, both",
+    "posit8": "posit(8,2)",
+    "int8": "INT8",
+    "hif8": "HiF8",
+}
+"""By the last part of a unit's name; a unit that names none is of HiF8."""
+KINDS = {
+    "decoder": "decoder",
+    "encoder": "encoder",
+    "to": "to float",
+    "multiplier": "multiplier",
+    "readout": "read-out",
+    "mac": "MAC",
+    "dot": "dot product",
+    "matrix": "matrix engine",
+    "axi": "AXI4-Stream",
+}
+"""By the first part of a unit's name, its digits aside; in the order of tables."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one unit costs.
+
+    Attributes
+    ----------
+    unit, format, kind, summary : str
+        Its name, the number format of its operands, what it is in a word and in a line.
+    parameters : dict of str
+        Of its component.
+    latency : int
+        Clock edges from an input to its output.
+    area : float
+        In the library's unit.
+    ge : float
+        In gate equivalents, NAND gates of two inputs.
+    flip_flops : int
+        Of them, how many are registers' bits.
+    abc_ns : float
+        The longest path that ABC sees, without the registers' own delays.
+    delay_ns : float
+        The longest path of all: OpenSTA's, or ABC's where that is not installed.
+    path : str
+        Where it begins and ends; empty if ABC says so.
+    mhz_asic : float
+        The clock that it allows, between registers of others.
+    """
+
+    unit: str
+    format: str
+    kind: str
+    summary: str
+    parameters: dict[str, str]
+    latency: int
+    area: float
+    ge: float
+    flip_flops: int
+    abc_ns: float
+    delay_ns: float
+    path: str
+    mhz_asic: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was measured, and with what.
+
+    Attributes
+    ----------
+    rows : list of Row
+        In the order of the units.
+    tools : dict of str
+        Versions by name; of what is missing, what to do to have it.
+    library : str
+        The cells.
+    """
+
+    rows: list[Row]
+    tools: dict[str, str]
+    library: str
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], units: Sequence[Unit], library: Library) -> "Cost":
+        """Return rows in the order of the units, with what they were measured."""
+        by_name = {row.unit: row for row in rows}
+        return cls([by_name[unit.name] for unit in units], tool_versions(), library.name)
+
+
+@cache
+def _sources() -> str:
+    """Return a hash of all that a unit's Verilog is made of but its own parameters."""
+    root = Path(export.__file__).parents[1]
+    paths = [*sorted((root / "hdl").rglob("*.py")), root / "golden" / "format.py"]
+    texts = [path.read_text() for path in paths]
+    return sha256("\0".join([*texts, *export.tool_versions().values()]).encode()).hexdigest()
+
+
+def verilog(unit: Unit, cached: Path) -> dict[str, Any]:
+    """Return what the manifest says of a unit, and its Verilog as ``text``."""
+
+    def make() -> dict[str, Any]:
+        text = export.verilog(unit)
+        return export.entry(unit, text) | {"text": text}
+
+    made_of = [
+        _sources(),
+        unit.name,
+        unit.component.__qualname__,
+        re.sub(r" at 0x\w+", "", repr(unit.parameters)),
+    ]
+    return kept(cached, f"{unit.module}-verilog", made_of, make)
+
+
+def kind(unit: Unit) -> str:
+    """Return what a unit is in a word or two."""
+    name = KINDS.get(re.match(r"[a-z]*", unit.name)[0], "other")
+    cored = getattr(unit.component, "__name__", "") == "Core"
+    return f"{name} core" if cored else name
+
+
+def format_of(unit: Unit) -> str:
+    """Return the number format that a unit is of."""
+    return FORMATS.get(unit.name.rsplit("_", 1)[-1], FORMATS["hif8"])
+
+
+def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
+    """Run the tools on one unit."""
+    entry = verilog(unit, cached)
+    netlist = synthesis.synthesise(entry["text"], unit.module, library, cached)
+    if timing.STA.missing:
+        delay, path = netlist.abc_delay, ""
+    else:
+        found = timing.longest_path(netlist, library, cached)
+        delay, path = found.delay, f"{found.begins} to {found.ends}"
+    return Row(
+        unit=unit.name,
+        format=format_of(unit),
+        kind=kind(unit),
+        summary=entry["summary"],
+        parameters=entry["parameters"],
+        latency=entry["latency"],
+        area=netlist.area,
+        ge=round(netlist.gates(library), 2),
+        flip_flops=netlist.registers(library),
+        abc_ns=round(netlist.abc_delay, 3),
+        delay_ns=round(delay, 3),
+        path=path,
+        mhz_asic=round(1000 / delay, 1),
+    )
+
+
+def select(names: Sequence[str] = ()) -> list[Unit]:
+    """Return the units of the given names, by default all, other formats' included.
+
+    Raises
+    ------
+    ValueError
+        If there is no such unit.
+    """
+    every = UNITS | BASELINES
+    for name in names:
+        if name not in every:
+            raise ValueError(f"unit must be one of {', '.join(every)}, not {name!r}")
+    return [every[name] for name in dict.fromkeys(names or every)]
+
+
+def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Row]:
+    """Run the tools on units, as many at a time as there are processors.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        What to measure.
+    library : Library
+        The cells.
+    build : Path
+        Folder of everything made; what is made of the same is made once.
+
+    Yields
+    ------
+    Row
+        In the order in which they are done.
+
+    Raises
+    ------
+    SynthesisError
+        If a tool that is needed is missing, or gave no figures.
+    """
+    synthesis.yosys_version()
+    cached = build / "cost" / "kept"
+    largest_first = sorted(units, key=lambda unit: -unit.products)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tasks = [pool.submit(measure_one, unit, library, cached) for unit in largest_first]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the versions of all that was run, or what to do to have it."""
+    tools = (synthesis.YOSYS, timing.STA)
+    return export.tool_versions() | {tool.name: tool.missing or tool.version() for tool in tools}
+
+
+def save(cost: Cost, folder: Path) -> list[Path]:
+    """Write what was measured as JSON, which `read` reads, and as CSV."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(row) for row in cost.rows)
+    return [
+        files.write(folder / RESULTS, (json.dumps(asdict(cost), indent=2) + "\n").encode()),
+        files.write(folder / "cost.csv", text.getvalue().encode()),
+    ]
+
+
+def read(folder: Path) -> Cost:
+    """Return what `save` wrote.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    """
+    said = json.loads((folder / RESULTS).read_text())
+    return Cost(**said | {"rows": [Row(**row) for row in said["rows"]]})
