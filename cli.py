@@ -605,7 +605,8 @@ def cost(
     rows = list(track(job.measure(chosen, library, build), "units", len(chosen), **shown))
     done = job.Cost.of(rows, chosen, library)
     console.print(cost_table.table(done))
-    console.print(cost_table.tools(done))
+    for note in cost_table.notes(done):
+        console.print(note)
     for path in () if units else job.save(done, build / "cost"):
         console.print(str(path))
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What units cost: cells, area and delay on standard cells, LUTs and clock on FPGAs.
 
-Imports `files` and `hdl`. `measure` runs the tools, `save` and `read` keep what they said.
+Imports `files`, `hdl` and `analysis.cost_growth`. `measure` runs the tools, `save` and `read` keep
+what they said.
 """
 
 import csv
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..hdl import export, synthesis, timing
+from ..hdl import export, fpga, synthesis, timing
 from ..hdl.configs import UNITS, Unit
 from ..hdl.synthesis import Library
 from ..hdl.tools import kept
+from .cost_growth import UNEXPORTED
 
 try:
     from ..hdl.baselines import BASELINES
@@ -37,7 +39,7 @@ FORMATS = {
     "int8": "INT8",
     "hif8": "HiF8",
 }
-"""By the last part of a unit's name; a unit that names none is of HiF8."""
+"""By what a unit's name ends in; a unit that names none is of HiF8."""
 KINDS = {
     "decoder": "decoder",
     "encoder": "encoder",
@@ -78,6 +80,12 @@ class Row:
         Where it begins and ends; empty if ABC says so.
     mhz_asic : float
         The clock that it allows, between registers of others.
+    ecp5, ice40 : dict, optional
+        ``luts``, ``ffs`` and ``mhz`` on an FPGA; None if it was not put there.
+    exported : bool
+        Whether `hif8 verilog` writes it.
+    command : str
+        What writes all files of its measurement, and says how to repeat it by hand.
     """
 
     unit: str
@@ -93,6 +101,10 @@ class Row:
     delay_ns: float
     path: str
     mhz_asic: float
+    ecp5: dict[str, float] | None
+    ice40: dict[str, float] | None
+    exported: bool
+    command: str
 
 
 @dataclass(frozen=True)
@@ -154,18 +166,33 @@ def kind(unit: Unit) -> str:
 
 def format_of(unit: Unit) -> str:
     """Return the number format that a unit is of."""
-    return FORMATS.get(unit.name.rsplit("_", 1)[-1], FORMATS["hif8"])
+    named = [FORMATS[part] for part in unit.name.split("_") if part in FORMATS]
+    return named[-1] if named else FORMATS["hif8"]
+
+
+def devices(unit: Unit) -> list[fpga.Device]:
+    """Return the FPGAs that a unit is put into: of those that are there, where it has room."""
+    return [
+        device
+        for device in fpga.DEVICES.values()
+        if unit.products <= device.most_products and not device.missing
+    ]
 
 
 def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
     """Run the tools on one unit."""
     entry = verilog(unit, cached)
-    netlist = synthesis.synthesise(entry["text"], unit.module, library, cached)
+    text, module = entry["text"], unit.module
+    netlist = synthesis.synthesise(text, module, library, cached)
     if timing.STA.missing:
         delay, path = netlist.abc_delay, ""
     else:
         found = timing.longest_path(netlist, library, cached)
         delay, path = found.delay, f"{found.begins} to {found.ends}"
+    placed = {
+        device.name: asdict(fpga.place(text, module, entry["ports"], device, cached))
+        for device in devices(unit)
+    }
     return Row(
         unit=unit.name,
         format=format_of(unit),
@@ -180,6 +207,10 @@ def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
         delay_ns=round(delay, 3),
         path=path,
         mhz_asic=round(1000 / delay, 1),
+        ecp5=placed.get(fpga.ECP5.name),
+        ice40=placed.get(fpga.ICE40.name),
+        exported=unit.name in UNITS,
+        command=f"hif8 cost {unit.name} --commands",
     )
 
 
@@ -191,7 +222,7 @@ def select(names: Sequence[str] = ()) -> list[Unit]:
     ValueError
         If there is no such unit.
     """
-    every = UNITS | BASELINES
+    every = UNITS | BASELINES | UNEXPORTED
     for name in names:
         if name not in every:
             raise ValueError(f"unit must be one of {', '.join(every)}, not {name!r}")
@@ -234,7 +265,8 @@ def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Ro
 
 def tool_versions() -> dict[str, str]:
     """Return the versions of all that was run, or what to do to have it."""
-    tools = (synthesis.YOSYS, timing.STA)
+    placers = [device.place for device in fpga.DEVICES.values()]
+    tools = (synthesis.YOSYS, timing.STA, fpga.YOSYS, *placers)
     return export.tool_versions() | {tool.name: tool.missing or tool.version() for tool in tools}
 
 

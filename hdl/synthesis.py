@@ -207,8 +207,8 @@ def inputs(verilog: str, top: str, library: Library) -> dict[str, str]:
     return {
         "unit.v": verilog,
         "unit.ys": SCRIPT.format(top=top),
-        "cells.lib": library.text,
         "abc.constr": DRIVE_AND_LOAD.format(driver=library.driver),
+        "cells.lib": library.text,
     }
 
 
