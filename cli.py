@@ -591,9 +591,12 @@ def cost(
     liberty: Annotated[
         Path | None, typer.Option(help="Cells; by default Debian's OSU 180 nm.")
     ] = None,
+    commands: Annotated[
+        bool, typer.Option("--commands", help="Write what the units' rows are measured with.")
+    ] = False,
     build: Build = BUILD,
 ) -> None:
-    """Say what units cost: area and delay on standard cells."""
+    """Say what units cost: area and delay on standard cells, LUTs and clock on FPGAs."""
     from rich.progress import track
 
     from .analysis import cost as job
@@ -601,13 +604,19 @@ def cost(
     from .hdl.synthesis import Library
 
     chosen, library = job.select(units or ()), Library.find(liberty)
+    if commands:
+        for unit in chosen:
+            print(*job.write_files(unit, library, build), "cd - >/dev/null", "", sep="\n")
+        return
     shown = {"console": console, "transient": True, "disable": not console.is_terminal}
     rows = list(track(job.measure(chosen, library, build), "units", len(chosen), **shown))
     done = job.Cost.of(rows, chosen, library)
     console.print(cost_table.table(done))
-    for note in cost_table.notes(done):
-        console.print(note)
-    for path in () if units else job.save(done, build / "cost"):
+    for text in cost_table.texts(done):
+        console.print(text)
+    if units:  # results of all units are kept, for what is read of them compares
+        return
+    for path in job.save(done, build / "cost"):
         console.print(str(path))
 
 

