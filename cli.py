@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .hdl.configs import Unit
     from .sim.mutants import Report
+    from .sim.netlists import Checked
     from .sim.proofs import Proof
     from .sim.sweep import Plan, Range, Record
     from .sim.verify import Verdict
@@ -429,6 +430,73 @@ def _show_proofs(done: "list[Proof]") -> None:
     console.print(
         f"{proved} of {len(done)} properties proved, {refuted} of {len(done)} wrong variants "
         f"refuted ({done[0].tool})"
+    )
+
+
+@app.command()
+def netlist(
+    units: Units = None,
+    sim: Annotated[
+        list[str] | None, typer.Option("--sim", help="verilator or icarus; by default verilator.")
+    ] = None,
+    random_cases: Annotated[
+        int | None, typer.Option("--random", min=0, help="How many random cases.")
+    ] = None,
+    liberty: Annotated[
+        Path | None, typer.Option(help="Cells to take in place of Debian's OSU 180 nm.")
+    ] = None,
+    build: Build = BUILD,
+) -> None:
+    """Map units to standard cells, run the netlists through the benches, prove they are the RTL."""
+    from .hdl.configs import select
+    from .hdl.synthesis import Library
+    from .sim import netlists, simulators
+
+    chosen, names = select(units or ()), sim or ["verilator"]
+    for name in names:
+        reason = simulators.simulator(name).missing()
+        if reason:
+            raise simulators.SimulatorError(reason)
+    with _progress() as progress:
+        every = netlists.check_all(
+            chosen,
+            names,
+            Library.find(liberty),
+            root=build / "sim",
+            cached=build / "synthesis",
+            random_cases=netlists.RANDOM_CASES if random_cases is None else random_cases,
+            progress=progress,
+        )
+    for checked in every:
+        netlists.save(checked, build / "netlists")
+    _show_netlists(every)
+    if not all(checked.passed for checked in every):
+        raise typer.Exit(1)
+
+
+def _show_netlists(every: "list[Checked]") -> None:
+    """Print what became of netlists: by proof, then in the benches."""
+    table = Table("unit", box=SIMPLE_HEAD)
+    for column in ("cells", "registers", "s"):
+        table.add_column(column, justify="right")
+    table.add_column("the same as its RTL")
+    for checked in every:
+        table.add_row(
+            checked.unit,
+            f"{checked.cells:,}",
+            f"{checked.registers:,}",
+            f"{checked.equivalence.seconds:.1f}",
+            "proved" if checked.equivalence.equivalent else "REFUTED",
+        )
+    console.print(table)
+    for checked in every:
+        if checked.equivalence.difference:
+            console.print(f"{checked.unit} is not its RTL: {checked.equivalence.difference}")
+    _show_verdicts([verdict for checked in every for verdict in checked.verdicts])
+    console.print(
+        f"{sum(checked.passed for checked in every)} of {len(every)} netlists pass their benches "
+        f"and are their RTL (cells of {every[0].library}, Yosys {every[0].yosys}; "
+        f"{every[0].equivalence.tool})"
     )
 
 

@@ -129,6 +129,7 @@ def build(
     *,
     root: Path,
     text: str = "",
+    copies: int = 0,
     waves: bool = False,
     look: Callable[[], None] = lambda: None,
 ) -> Path:
@@ -144,6 +145,8 @@ def build(
         Folder of all builds.
     text : str
         Verilog to take in place of the exported one.
+    copies : int
+        How many lanes; by default as many as suit the simulator.
     waves : bool
         Build to record a waveform.
     look : callable
@@ -165,7 +168,7 @@ def build(
         raise SimulatorError(missing)
     sources = {f"{unit.module}.v": text or exported(unit)}
     if not unit.core:
-        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, lane_count(unit, name))
+        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, copies or lane_count(unit, name))
     recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
     folder = (root / f"{unit.module}-{name}-{digest}").absolute()
@@ -223,6 +226,7 @@ def run(
     seed: int = SEED,
     random_cases: int | None = None,
     text: str = "",
+    copies: int = 0,
     waves: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Verdict, Arrays]:
@@ -250,6 +254,8 @@ def run(
         the simulator's speed.
     text : str
         Verilog to take in place of the exported one.
+    copies : int
+        How many lanes; by default as many as suit the simulator.
     waves : bool
         Record a waveform.
     progress : callable
@@ -269,12 +275,13 @@ def run(
         If the simulator could not be run to the end.
     """
     chosen = simulator(name)
-    built = build(unit, name, root=root, text=text, waves=waves, look=lambda: progress(0, 0))
+    how = {"root": root, "text": text, "copies": copies, "waves": waves}
+    built = build(unit, name, look=lambda: progress(0, 0), **how)
     folder = run_folder(root, f"{unit.name}-{name}")
     job = Job(
         unit=unit.name,
         folder=str(folder),
-        lanes=lane_count(unit, name),
+        lanes=copies or lane_count(unit, name),
         seed=seed,
         random_cases=chosen.random_cases if random_cases is None else random_cases,
         tensors=tensors is not None,

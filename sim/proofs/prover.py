@@ -244,7 +244,7 @@ def _range(width: int) -> str:
     return f"[{width - 1}:0] "
 
 
-def _yosys(*arguments: str, folder: Path, timeout: float | None = None) -> tuple[int, str]:
+def yosys(*arguments: str, folder: Path, timeout: float | None = None) -> tuple[int, str]:
     """Run the prover in a folder; return its exit status and what it said."""
     try:
         run = subprocess.run(
@@ -277,7 +277,7 @@ def tool() -> str:
     except PackageNotFoundError:
         raise ProofError(f"{_TOOL} is not installed: run `make setup`") from None
     with tempfile.TemporaryDirectory() as folder:
-        status, said = _yosys("-V", folder=Path(folder))
+        status, said = yosys("-V", folder=Path(folder))
     if status or "Yosys" not in said:
         raise ProofError(f"{_TOOL} does not run: {_last_line(said) or 'no output'}")
     return f"{_TOOL} {number}"
@@ -307,7 +307,7 @@ def prove(unit: Unit, wanted: Property, *, text: str = "", timeout: int = TIMEOU
         runs = [_SAT.format(module=m, shown=shown) for m in _MODULES]
         (folder / "proof.ys").write_text(_READ + "".join(runs))
         begun = time.perf_counter()
-        status, said = _yosys("-q", "-s", "proof.ys", folder=folder, timeout=timeout)
+        status, said = yosys("-q", "-s", "proof.ys", folder=folder, timeout=timeout)
         seconds = time.perf_counter() - begun
         models = []
         for module in _MODULES:

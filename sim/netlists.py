@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Netlists of standard cells: each through its unit's own bench, and against its RTL by proof.
+
+Imports `hif8.files`, `hdl`, `sim.proofs`, `sim.simulators` and `sim.verify`. Icarus takes the
+vendor's models of the cells, Verilator the functions that the liberty file states, from which the
+netlist was mapped.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from .. import files
+from ..hdl.configs import Unit
+from ..hdl.synthesis import Library, Netlist, synthesise, yosys_version
+from . import verify
+from .proofs.netlists import Equivalence, equivalent
+from .proofs.prover import yosys
+from .simulators import SimulatorError
+from .verify import Verdict
+
+LANES = 8
+"""Copies of a combinational netlist side by side; of one with registers there is but one."""
+
+RANDOM_CASES = 1 << 12
+"""Random cases that a bench adds, for gates take longer to build and to simulate than RTL."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A netlist, and what became of it.
+
+    Attributes
+    ----------
+    unit : str
+        Whose netlist.
+    library, yosys : str
+        Whose cells, and which version made it of them.
+    cells, registers : int
+        How many there are; registers are among the cells.
+    verdicts : list of Verdict
+        What the unit's bench said of it, under each simulator.
+    equivalence : Equivalence
+        Whether it is its RTL.
+    """
+
+    unit: str
+    library: str
+    yosys: str
+    cells: int
+    registers: int
+    verdicts: list[Verdict]
+    equivalence: Equivalence
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is its RTL, and all that was simulated was right."""
+        return self.equivalence.equivalent and not any(v.status == "fail" for v in self.verdicts)
+
+
+@cache
+def models(library: Library, simulator: str) -> str:
+    """Return Verilog of the cells for a simulator.
+
+    Raises
+    ------
+    SimulatorError
+        If there is none of the vendor's, or Yosys makes none of the liberty file.
+    """
+    if simulator == "icarus":
+        vendors = library.path.with_suffix(".v")
+        if not vendors.exists():
+            raise SimulatorError(f"there are no models of the cells of {library.name}: {vendors}")
+        return vendors.read_text()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "cells.lib").write_text(library.text)
+        script = "read_liberty -ignore_miss_func cells.lib; write_verilog -noattr cells.v"
+        status, said = yosys("-q", "-p", script, folder=folder)
+        if status or not (folder / "cells.v").exists():
+            raise SimulatorError(f"there are no models of the cells of {library.name}: {said}")
+        return (folder / "cells.v").read_text()
+
+
+def simulate(
+    unit: Unit,
+    netlist: Netlist,
+    library: Library,
+    simulator: str,
+    *,
+    root: Path,
+    random_cases: int = RANDOM_CASES,
+    **how: object,
+) -> Verdict:
+    """Run a unit's bench on its netlist.
+
+    Parameters
+    ----------
+    unit, netlist, library, simulator
+        What to run, made of which cells, under which simulator.
+    root : Path
+        Folder of builds and runs.
+    random_cases : int
+        How many random cases the bench adds.
+    **how
+        Further arguments of `verify.run`.
+    """
+    verdict, _ = verify.run(
+        unit,
+        simulator,
+        root=root,
+        random_cases=random_cases,
+        text=f"{netlist.text}\n{models(library, simulator)}",
+        copies=1 if unit.streams else LANES,
+        **how,
+    )
+    return replace(verdict, command=f"hif8 netlist {unit.name} --sim {simulator}")
+
+
+def check_all(
+    units: list[Unit],
+    simulators: list[str],
+    library: Library,
+    *,
+    root: Path,
+    cached: Path,
+    random_cases: int = RANDOM_CASES,
+    progress: Callable[[Unit, str, int, int], None] = lambda unit, name, done, total: None,
+) -> list[Checked]:
+    """Map units to cells, simulate and prove their netlists, several at a time.
+
+    Parameters
+    ----------
+    units : list of Unit
+        Whose netlists.
+    simulators : list of str
+        What to run their benches in; none for the proof alone.
+    library : Library
+        The cells.
+    root, cached : Path
+        Folders of builds and runs, and of netlists.
+    random_cases : int
+        How many random cases the benches add.
+    progress : callable
+        Told which unit is in what, and how many cases of how many are done.
+
+    Raises
+    ------
+    SynthesisError, ProofError, SimulatorError
+        If a tool is missing or gives no answer; other units are stopped.
+    """
+
+    def one(unit: Unit, look: Callable[[], None]) -> Checked:
+        netlist = synthesise(verify.exported(unit), unit.module, library, cached)
+
+        def simulated(name: str) -> Verdict:
+            def report(done: int, total: int) -> None:
+                look()
+                progress(unit, name, done, total)
+
+            how = {"root": root, "random_cases": random_cases, "progress": report}
+            return simulate(unit, netlist, library, name, **how)
+
+        look()
+        return Checked(
+            unit=unit.name,
+            library=library.name,
+            yosys=yosys_version(),
+            cells=sum(netlist.cells.values()),
+            registers=netlist.registers(library),
+            equivalence=equivalent(unit, netlist, library),
+            verdicts=[simulated(name) for name in simulators],
+        )
+
+    return verify.side_by_side(one, units)
+
+
+def save(checked: Checked, folder: Path) -> Path:
+    """Write what became of a netlist where the report finds it, and return the file."""
+    text = json.dumps(asdict(checked), indent=2)
+    return files.write(folder / f"{checked.unit}.json", f"{text}\n".encode())
