@@ -8,6 +8,7 @@ adds that to a state. Where a part may be cut by registers it calls `stage`.
 """
 
 from functools import reduce
+from itertools import pairwise
 from operator import or_
 from typing import ClassVar
 
@@ -92,17 +93,23 @@ class Exact:
         ``sum``, the sum of the finite products in units of the smallest, and the flags.
     stages, adder_stages : int
         How often `addend` and `add` call `stage`.
+    more_stages : int
+        Whether `put` gives a further place for a register.
+    most_segments : int
+        In how many pieces the sum may be cut.
     """
 
     initial: ClassVar[dict[str, Port]] = {}
     stages = 1
     adder_stages = 0
+    most_segments = 8
 
     def __init__(self, *, operand: Operand, lanes: int, max_products: int = MAX_PRODUCTS) -> None:
         if max_products < lanes:
             raise ValueError(f"max_products must be at least lanes, {lanes}, not {max_products!r}")
         self.operand = operand
         self.max_products = max_products
+        self.more_stages = int(lanes == 1)
         width = exact_width(operand, max_products)
         unit = operand.product_unit
         self.state = {
@@ -121,27 +128,72 @@ class Exact:
             values = fixed_point(m, self.operand, products)
         return stage({**values, **any_flags(products)})
 
+    def put(self, m: Module, addend: Values) -> Values:
+        """Return the addend of a single product in its place, for a register more."""
+        flags = {key: addend[key] for key in SUM_FLAGS}
+        return {**placed(m, self.operand, addend, "product"), **flags}
+
+    def cut(self, segments: int) -> list[range]:
+        """Return the bits of a sum in so many pieces."""
+        width = self.state["sum"].width
+        ends = [width * k // segments for k in range(segments + 1)]
+        return [range(*pair) for pair in pairwise(ends)]
+
     def next(
-        self, m: Module, state: Values, addend: Values, *, first: Value, taken: Value, name: str
+        self,
+        m: Module,
+        state: Values,
+        addend: Values,
+        *,
+        first: Value,
+        taken: Value,
+        name: str,
+        bits: range | None = None,
     ) -> Values:
         """Build the adder: return what the registers of a state take at every clock edge.
 
         While no beat is taken nothing is added, which costs less than holding each bit.
+
+        Parameters
+        ----------
+        m : Module
+            Receives the logic.
+        state : dict of Value
+            ``sum``, and the flags or none of them.
+        addend : dict of Value
+            From `addend` or `put`; ``below`` is what the bits below carry, if there are any.
+        first, taken : Value
+            Whether the sum begins with this beat, and whether there is a beat.
+        name : str
+            Begins the names of the signals made.
+        bits : range, optional
+            Those of the whole sum that the state has, by default all.
+
+        Returns
+        -------
+        dict of Value
+            The next state, and ``carry``, which the bits above are to take.
         """
         adds, begins = (Signal(name=f"{name}_{what}") for what in ("adds", "begins"))
         m.d.comb += [adds.eq(taken), begins.eq(first & taken)]
         before = {key: value & ~begins.replicate(len(value)) for key, value in state.items()}
-        flags = {key: addend[key] & adds for key in SUM_FLAGS}
         if "frame" in addend:
             here = {key: addend[key] & adds for key in ("finite", "negative")}
             there = placed(m, self.operand, addend | named(m, here, name), name)
         else:
             total = addend["total"].as_unsigned() & adds.replicate(len(addend["total"]))
-            there = {"total": total.as_signed(), "carry": Const(0, 1)}
-        # The carry is added below the lowest bit.
-        added = Cat(1, before["sum"]).as_signed() + Cat(there["carry"], there["total"]).as_signed()
-        flags = join_flags(named(m, {key: before[key] for key in flags}, f"{name}_before"), flags)
-        return {"sum": added[1:], **flags}
+            there = {"total": total, "carry": addend.get("carry", Const(0, 1)) & adds}
+        bits = bits or range(self.state["sum"].width)
+        below = addend["below"] & adds if bits.start else there["carry"]
+        total = Cat(there["total"], there["total"][-1].replicate(bits.stop))[bits.start : bits.stop]
+        added = Signal(len(total) + 2, name=f"{name}_added")
+        m.d.comb += added.eq(Cat(1, before["sum"]) + Cat(below, total))  # a carry is added below
+        after = {"sum": added[1:-1], "carry": added[-1]}
+        flags = [key for key in SUM_FLAGS if key in state]
+        if flags:
+            was = named(m, {key: before[key] for key in flags}, f"{name}_before")
+            after |= join_flags(was, {key: addend[key] & adds for key in flags})
+        return after
 
 
 class Fp32:
@@ -169,6 +221,8 @@ class Fp32:
     """
 
     adder_stages = 2
+    more_stages = 0
+    most_segments = 1
     max_products = None
 
     def __init__(self, *, operand: Operand, lanes: int) -> None:

@@ -6,12 +6,12 @@ Imports `hdl.accumulator`, `hdl.decoder`, `hdl.multiplier`, `hdl.layouts` and `h
 
 from collections.abc import Callable, Iterable
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, PureInterface
 
 from .accumulator import choose
 from .decoder import HIF8
-from .layouts import Operand, Port
+from .layouts import UNPACKED, Operand, Port
 from .multiplier import multiply
 from .unit import Pipeline, Stage, StreamUnit, Values, held, named, picked
 
@@ -42,11 +42,15 @@ class SumOfProducts(StreamUnit):
         ``exact``: a fixed-point sum, never rounded. ``fp32``: an FP32 word, to which the exact sum
         of a beat's products is added with one rounding.
     latency : int, optional
-        `interleave`, and one for every register before the accumulator; by default all there are
-        places for.
+        `interleave`, `segments` less one, and one for every register before the accumulator; by
+        default all that pay where the clock is no aim. Further ones go behind the putting in place
+        of a single exact product, and last behind the decoders.
     interleave : int
         Vectors that take turns, beat by beat: beat k after a reset belongs to vector k modulo
         `interleave`. Each then has as many cycles for an addition; only FP32's needs more than one.
+    segments : int
+        In how many pieces an exact sum is added up, each a cycle after the one below, whose carry
+        it takes: for a faster clock, at one beat a cycle as ever.
     max_products : int, optional
         What an exact sum has room for; by default 2^20. An FP32 sum takes any number.
     operand : Operand
@@ -68,6 +72,7 @@ class SumOfProducts(StreamUnit):
         accumulator: str,
         latency: int | None = None,
         interleave: int = 1,
+        segments: int = 1,
         max_products: int | None = None,
         operand: Operand = HIF8,
     ) -> None:
@@ -77,13 +82,17 @@ class SumOfProducts(StreamUnit):
             raise ValueError(
                 f"interleave must be in 1..{most} for {accumulator}, not {interleave!r}"
             )
-        places = 1 + self.sum.stages
-        if latency is None:
-            latency = interleave + places
-        if latency not in range(interleave, interleave + places + 1):
-            raise ValueError(
-                f"latency must be in {interleave}..{interleave + places}, not {latency!r}"
-            )
+        most = self.sum.most_segments
+        if segments not in range(1, most + 1):
+            raise ValueError(f"segments must be in 1..{most} for {accumulator}, not {segments!r}")
+        self.segments = segments
+        # Those after the multipliers pay first, those after the decoders last.
+        self._places = [*range(1, 2 + self.sum.stages + self.sum.more_stages), 0]
+        least = interleave + segments - 1
+        latency = least + 1 + self.sum.stages if latency is None else latency
+        most = least + len(self._places)
+        if latency not in range(least, most + 1):
+            raise ValueError(f"latency must be in {least}..{most}, not {latency!r}")
         self.operand = operand
         self.interleave = interleave
         self.max_products = self.sum.max_products
@@ -111,22 +120,50 @@ class SumOfProducts(StreamUnit):
 
             return stage
 
-        before = self.latency - self.interleave
-        stage = cut(k < before for k in range(1 + self.sum.stages))
+        before = self.latency - self.interleave - self.segments + 1
+        registers = self._places[:before]
+        stage = cut(place in registers for place in range(len(self._places)))
         addend = self.sum.addend(m, self._products(m, i, stage), stage)
+        if before > 1 + self.sum.stages and self.sum.more_stages:
+            addend = stage(self.sum.put(m, addend))
 
-        build = self._at_once if self.sum.adder_stages == 0 else self._in_turns
-        build(m, pipe, o, beat, addend, cut)
+        if self.sum.adder_stages:
+            self._in_turns(m, pipe, o, beat, addend, cut)
+        else:
+            self._in_segments(m, pipe, o, beat, addend)
 
-    def _at_once(
-        self, m: Module, pipe: Pipeline, o: PureInterface, beat: Values, addend: Values, cut: Cut
+    def _in_segments(
+        self, m: Module, pipe: Pipeline, o: PureInterface, beat: Values, addend: Values
     ) -> None:
-        """Build an accumulator that takes a beat a cycle."""
-        state = self._registers("sum")
-        _, taken = pipe.advance(emits=beat["last"])
-        after = self.sum.next(m, state, addend, first=beat["first"], taken=taken, name="product")
-        m.d.sync += [state[name].eq(value) for name, value in after.items()]
-        pipe.finish(o, state)
+        """Build an accumulator without a register in its adder, but for those between pieces."""
+        # To add nothing takes fewer gates than to hold every bit, but is slower.
+        adds_nothing = self.segments == 1
+        carry, done = Const(0, 1), {}
+        for number, bits in enumerate(
+            self.sum.cut(self.segments), self.latency - self.segments + 1
+        ):
+            final = number == self.latency
+            moves, taken = pipe.advance(emits=beat["last"] if final else 1)
+            state = self._registers(f"of_{number}", self.sum.state if final else ["sum"], bits)
+            after = self.sum.next(
+                m,
+                state,
+                addend | {"below": carry},
+                first=beat["first"],
+                taken=taken if adds_nothing else Const(1, 1),
+                name=f"product_{number}",
+                bits=bits,
+            )
+            with m.If(Const(1, 1) if adds_nothing else taken):
+                m.d.sync += [value.eq(after[name]) for name, value in state.items()]
+            # The pieces below wait for the rest, which needs the beat once more.
+            done = held(m, moves, done, number) | {f"part_{number}": state["sum"]}
+            if not final:
+                passed = held(m, moves, {**addend, **beat, "carry": after["carry"]}, number)
+                carry = passed.pop("carry")
+                beat = {name: passed.pop(name) for name in beat}
+                addend = passed
+        pipe.finish(o, state | {"sum": Cat(done.values())})
 
     def _in_turns(
         self, m: Module, pipe: Pipeline, o: PureInterface, beat: Values, addend: Values, cut: Cut
@@ -134,7 +171,7 @@ class SumOfProducts(StreamUnit):
         """Build accumulators that take turns."""
         # A sum is written at the end of the adder and read at its beginning `interleave` beats
         # later. By then it is written: the beats between fill the stages between.
-        sums = [self._registers(f"of_{k}") for k in range(self.interleave)]
+        sums = [self._registers(f"of_{k}", self.sum.state) for k in range(self.interleave)]
         started, before = self.sum.start(beat), picked(zip(beat["turn"], sums, strict=True))
         state = named(
             m, {name: Mux(beat["first"], started[name], before[name]) for name in before}, "before"
@@ -150,11 +187,16 @@ class SumOfProducts(StreamUnit):
         done = held(m, moves, {"done": beat["turn"]}, self.latency)["done"]
         pipe.finish(o, picked(zip(done, sums, strict=True)))
 
-    def _registers(self, suffix: str) -> dict[str, Signal]:
-        """Return registers for a state of the accumulator."""
+    def _registers(
+        self, suffix: str, names: Iterable[str], bits: range | None = None
+    ) -> dict[str, Signal]:
+        """Return registers for a state of the accumulator, or for some bits of its sum."""
+        shapes = {name: self.sum.state[name].member.shape for name in names}
+        if bits is not None:
+            shapes["sum"] = len(bits)
         return {
-            name: Signal(port.member.shape, name=f"{name}_{suffix}", reset_less=True)
-            for name, port in self.sum.state.items()
+            name: Signal(shape, name=f"{name}_{suffix}", reset_less=True)
+            for name, shape in shapes.items()
         }
 
     def _turns(self, m: Module, moves: Value) -> Value:
@@ -167,16 +209,23 @@ class SumOfProducts(StreamUnit):
         return turn
 
     def _products(self, m: Module, i: PureInterface, stage: Stage) -> list[PureInterface]:
-        """Return the products of a beat, after the first place for a register."""
-        products = []
-        pairs = zip(*(self.operand.codes(i.payload[name]) for name in ("a", "b")), strict=True)
-        for k, pair in enumerate(pairs):
-            a, b = (
-                self.operand.decode(m, code, f"decoded_{name}_{k}")
-                for name, code in zip("ab", pair, strict=True)
-            )
-            products.append(multiply(m, a, b, self.operand, f"product_{k}"))
-        return hold(products, self.operand, stage)
+        """Return the products of a beat, after the first two places for a register."""
+        codes = {
+            f"{name}_{k}": code
+            for name in ("a", "b")
+            for k, code in enumerate(self.operand.codes(i.payload[name]))
+        }
+        decoded = hold(
+            {key: self.operand.decode(m, code, f"decoded_{key}") for key, code in codes.items()},
+            UNPACKED,
+            stage,
+        )
+        lanes = range(len(codes) // 2)
+        products = {
+            str(k): multiply(m, decoded[f"a_{k}"], decoded[f"b_{k}"], self.operand, f"product_{k}")
+            for k in lanes
+        }
+        return list(hold(products, self.operand.product(), stage).values())
 
 
 class Fields:
@@ -186,11 +235,12 @@ class Fields:
         self.__dict__.update(values)
 
 
-def hold(products: list[PureInterface], operand: Operand, stage: Stage) -> list[Fields]:
-    """Return products after a place for a register."""
-    fields = operand.product()
-    cut = stage({f"{n}_{k}": getattr(p, n) for k, p in enumerate(products) for n in fields})
-    return [Fields({n: cut[f"{n}_{k}"] for n in fields}) for k in range(len(products))]
+def hold(
+    values: dict[str, PureInterface], fields: Iterable[str], stage: Stage
+) -> dict[str, Fields]:
+    """Return values of so many fields, by name, after a place for a register."""
+    cut = stage({f"{f}_{k}": getattr(value, f) for k, value in values.items() for f in fields})
+    return {k: Fields({f: cut[f"{f}_{k}"] for f in fields}) for k in values}
 
 
 class Mac(SumOfProducts):

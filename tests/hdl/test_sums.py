@@ -2,6 +2,7 @@
 """Sums of products with any lanes, latency and interleaving, against exact fractions."""
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -90,8 +91,38 @@ def test_dot_product_of_other_lanes_and_latencies_is_exact(lanes, accumulator, i
     check(DotProduct(lanes=lanes, **how), lanes, accumulator, seed=lanes)
 
 
-def test_latency_is_by_default_the_longest():
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("segments", [1, 2, 3, 8])
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+def test_a_sum_in_segments_is_exact(lanes, segments, before):
+    how = {"accumulator": "exact", "segments": segments, "latency": segments + before}
+    unit = Mac(**how) if lanes == 1 else DotProduct(lanes=lanes, **how)
+    assert unit.latency == segments + before
+    check(unit, lanes, "exact", seed=segments)
+
+
+def test_a_register_behind_the_decoders_comes_last():
+    check(Mac(accumulator="exact", latency=5), 1, "exact", seed=5)
+    check(Mac(accumulator="fp32", latency=4), 1, "fp32", seed=4)
+
+
+@pytest.mark.parametrize(
+    ("accumulator", "how", "refused"),
+    [
+        ("exact", {"segments": 9}, "segments must be in 1..8 for exact, not 9"),
+        ("fp32", {"segments": 2}, "segments must be in 1..1 for fp32, not 2"),
+        ("exact", {"segments": 2, "latency": 7}, "latency must be in 2..6, not 7"),
+        ("exact", {"segments": 2, "latency": 1}, "latency must be in 2..6, not 1"),
+    ],
+)
+def test_what_segments_cannot_be_is_refused(accumulator, how, refused):
+    with pytest.raises(ValueError, match=re.escape(refused)):
+        Mac(accumulator=accumulator, **how)
+
+
+def test_latency_is_by_default_that_of_the_registers_that_pay():
     assert [Mac(accumulator="fp32", interleave=k).latency for k in (1, 2, 3)] == [3, 4, 5]
+    assert [Mac(accumulator="exact", segments=k).latency for k in (1, 2, 3)] == [3, 4, 5]
     assert Mac(accumulator="exact").latency == 3
     assert DotProduct(lanes=2, accumulator="fp32").latency == 4
 

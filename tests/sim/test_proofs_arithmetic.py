@@ -187,7 +187,7 @@ def test_every_property_is_proved_and_its_wrong_variant_refuted_where_the_unit_i
 FAULTS = [
     ("multiplier", "product", r"(assign significand = .*) \* ", r"\1 + "),
     ("mac_exact", "exact_addend", r"(sign_0_1 <= .*);", r"sign_0_1 <= 1'b0;"),
-    ("mac_exact", "exact_sum", r"(product_total\[74:0\]), \w+ \}", r"\1, 1'b0 }"),
+    ("mac_exact", "exact_sum", r"(_total\[74:0\]), \w+ \};", r"\1, 1'b0 };"),
     ("mac_exact", "exact_sum", r"begins = first_2", "begins = ~first_2"),
     ("mac_fp32", "nearest_sum_low", r"\| added_after_1\[2:0\]", "| added_after_1[2:1]"),
     ("mac_fp32", "nearest_sum_middle", r"larger\[31:24\] \+ 1'h1", "larger[31:24]"),
