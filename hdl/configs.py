@@ -215,6 +215,13 @@ def _sums() -> Iterator[Unit]:
         bench="sum",
         parameters={"unit": Mac, "accumulator": "fp32", "interleave": 3},
     )
+    yield Unit(
+        "mac_exact_fast",
+        "HiF8 multiply-accumulate into an exact sum, in four pieces for a fast clock",
+        StreamPorts,
+        bench="sum",
+        parameters={"unit": Mac, "accumulator": "exact", "segments": 4, "latency": 8},
+    )
     for lanes in (4, 32):
         for accumulator, into in kinds.items():
             yield Unit(
