@@ -270,10 +270,12 @@ module hif8_tb;
         report("decoder", "codes");
         for (row = 0; row < DECODE_ROWS; row = row + 1) begin
             d = decode_rows[row];
-            #1 judge({fp32, fp16, bf16} === d[63:0], "to_fp32, 16, bf16", row);
+            #1 judge(d[99:92] === row[7:0] && {fp32, fp16, bf16} === d[63:0], "to_fp32, 16, bf16", row);
         end
         report("to_*", "codes");
 
+        judge(|encode_rows[ENCODE_ROWS-1] === 1'b1, "rows missing", ENCODE_ROWS - 1);
+        checked = 0;
         for (row = 0; row < ENCODE_ROWS; row = row + 1) begin
             e = encode_rows[row];
             for (option = 0; option < 4; option = option + 1) begin
