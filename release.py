@@ -101,7 +101,7 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
         files=len(contents),
         modules=len(modules),
         checked=sum(bool(datasheet.checks(module, found)) for module in modules),
-        measured=sum(module["unit"] in found.costs for module in modules),
+        measured=sum(bool(datasheet.cost(module, found)) for module in modules),
     )
 
 

@@ -123,7 +123,7 @@ def render(module: dict[str, Any], results: Results, tools: dict[str, str]) -> s
             products=unit.products if module["latency"] else None,
             sums="accumulator" in unit.parameters,
             waits=unit.waits,
-            cost=cost(name, results),
+            cost=cost(module, results),
             checks=checks(module, results),
             instance=instance(module),
             pictures=[_picture(figure) for figure in PICTURES.get(name, ())],
@@ -167,10 +167,10 @@ def instance(module: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cost(unit: str, results: Results) -> dict[str, Any] | None:
-    """Return what is shown of a unit's cost; None if it was not measured."""
-    row = results.costs.get(unit)
-    if row is None:
+def cost(module: dict[str, Any], results: Results) -> dict[str, Any] | None:
+    """Return what is shown of a module's cost; None if this Verilog of it was not measured."""
+    row = results.costs.get(module["unit"])
+    if row is None or row["sha256"] != module["sha256"]:
         return None
     area = f"{row['ge']:,.0f} GE"
     lines = [
@@ -224,7 +224,25 @@ def checks(module: dict[str, Any], results: Results) -> list[Check]:
         held = report["faults"] and not found["survived"]
         label, look = ("none survived", "pass") if held else ("some survived", "not run")
         lines.append(Check("faults put into its gates", what, label, look, f"hif8 mutate {unit}"))
+    if unit in results.netlists:
+        lines.append(_netlist(results.netlists[unit]))
     return lines
+
+
+def _netlist(found: dict[str, Any]) -> Check:
+    """Return the line of a netlist: whether it is its RTL, and what the unit's bench says of it."""
+    runs = [run for run in found["verdicts"] if run["status"] != "not run"]
+    cases, wrong = (sum(run[key] for run in runs) for key in ("cases", "mismatches"))
+    proof = found["equivalence"]
+    held = proof["equivalent"] and all(status(run) == "pass" for run in runs)
+    how = f"netlist of {found['cells']:,} cells of {found['library']}, by yosys {found['yosys']}"
+    many = "" if len(runs) == 1 else "s"
+    what = (
+        f"{'proved' if proof['equivalent'] else 'NOT PROVED'} to be its RTL by {proof['tool']}; "
+        f"{cases:,} cases in {len(runs)} run{many} of the bench, {wrong:,} mismatches"
+    )
+    label, look = ("equivalent", "pass") if held else ("FAILED", "fail")
+    return Check(how, what, label, look, f"hif8 netlist {found['unit']}")
 
 
 def _simulated(run: dict[str, Any], digest: str) -> Check:

@@ -20,6 +20,8 @@ class Results(NamedTuple):
         Of ``hif8 prove``, one a property.
     faults : dict of dict
         Of ``hif8 mutate``.
+    netlists : dict of dict
+        Of ``hif8 netlist``.
     costs : dict of dict
         Of ``hif8 cost``: the unit's row.
     cost_tools : dict of str
@@ -29,6 +31,7 @@ class Results(NamedTuple):
     verdicts: dict[str, list[dict[str, Any]]]
     proofs: dict[str, list[dict[str, Any]]]
     faults: dict[str, dict[str, Any]]
+    netlists: dict[str, dict[str, Any]]
     costs: dict[str, dict[str, Any]]
     cost_tools: dict[str, str]
 
@@ -50,13 +53,17 @@ def read(build: Path) -> Results:
     for verdict in _files(build / "verify"):
         verdicts.setdefault(verdict["unit"], []).append(verdict)
     proofs = {rows[0]["unit"]: rows for rows in _files(build / "prove")}
-    faults = {report["unit"]: report for report in _files(build / "mutate")}
+    faults, netlists = (
+        {result["unit"]: result for result in _files(build / folder)}
+        for folder in ("mutate", "netlists")
+    )
     path = build / "cost" / "cost.json"
     cost = _load(path) if path.exists() else {"rows": [], "tools": {}, "library": "none"}
     return Results(
         verdicts,
         proofs,
         faults,
+        netlists,
         costs={row["unit"]: row for row in cost["rows"]},
         cost_tools={"cells of": cost["library"], **cost["tools"]},
     )

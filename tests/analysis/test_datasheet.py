@@ -31,6 +31,14 @@ VERDICT = {
 }
 PROOF = {"unit": "decoder", "tool": "sat 1.0", "claim": {"proved": 1}, "variant": {"proved": 0}}
 FAULTS = {"unit": "decoder", "faults": [{"verdict": "killed"}] * 7 + [{"verdict": "equivalent"}]}
+NETLIST = {
+    "unit": "decoder",
+    "library": "cells180",
+    "yosys": "0.23",
+    "cells": 1234,
+    "verdicts": [VERDICT, VERDICT | {"status": "not run", "cases": 0}],
+    "equivalence": {"equivalent": True, "tool": "sat 1.0"},
+}
 COST = {
     "rows": [
         {
@@ -51,7 +59,7 @@ COST = {
 
 
 TEXT = "the Verilog"
-VERDICT["verilog"] = hashlib.sha256(TEXT.encode()).hexdigest()
+COST["rows"][0]["sha256"] = VERDICT["verilog"] = hashlib.sha256(TEXT.encode()).hexdigest()
 
 
 def entry(name: str) -> dict[str, Any]:
@@ -73,6 +81,7 @@ def known(tmp_path: Path) -> Path:
     put(tmp_path, "verify/decoder-icarus.json", VERDICT)
     put(tmp_path, "prove/decoder.json", [PROOF, PROOF])
     put(tmp_path, "mutate/decoder.json", FAULTS)
+    put(tmp_path, "netlists/decoder.json", NETLIST)
     put(tmp_path, "cost/cost.json", COST)
     return tmp_path
 
@@ -139,6 +148,8 @@ def test_a_page_shows_what_is_known(known: Path) -> None:
         "simulated under icarus 11.0 256 of 256 cases compared bit for bit",
         "proved by sat 1.0 2 of 2 properties proved for all inputs, 2 of 2 wrong variants refuted",
         "8 faults, 7 noticed by the bench, 1 proved to change nothing, 0 survived none survived",
+        "netlist of 1,234 cells of cells180, by yosys 0.23 proved to be its RTL by sat 1.0; 256 "
+        "cases in 1 run of the bench, 0 mismatches equivalent",
         "standard cells, cells180 62 GE 0 1.25 ns 800 MHz",
         "ECP5 43 LUTs 0 2.43 ns 412 MHz",
         "iCE40 not measured",
@@ -163,12 +174,24 @@ def test_a_page_shows_what_is_known(known: Path) -> None:
             "some survived",
         ),
         ("mutate/decoder.json", FAULTS | {"faults": []}, "some survived"),
+        (
+            "netlists/decoder.json",
+            NETLIST | {"equivalence": {"equivalent": 0, "tool": ""}},
+            "FAILED",
+        ),
+        ("netlists/decoder.json", NETLIST | {"verdicts": [VERDICT | {"mismatches": 1}]}, "FAILED"),
     ],
 )
 def test_what_did_not_pass_is_said_so(known: Path, path: str, content: Any, label: str) -> None:
     assert label not in Page(page("decoder", known)).words
     put(known, path, content)
     assert label in Page(page("decoder", known)).words
+
+
+def test_the_cost_of_other_verilog_is_not_shown(known: Path) -> None:
+    assert "not measured Run hif8 cost" not in Page(page("decoder", known)).words
+    put(known, "cost/cost.json", COST | {"rows": [COST["rows"][0] | {"sha256": "another's"}]})
+    assert "not measured Run hif8 cost" in Page(page("decoder", known)).words
 
 
 def test_a_damaged_result_is_named(known: Path) -> None:
