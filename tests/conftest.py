@@ -28,15 +28,19 @@ def builds() -> Path:
     return ROOT / "build" / "sim"
 
 
-def need(name: str) -> None:
-    """Skip, with the reason, where a simulator is missing; in CI that is a failure."""
-    from hif8.sim.simulators import SIMULATORS
-
-    reason = SIMULATORS[name].missing()
+def skip_if(reason: str | None) -> None:
+    """Skip if there is a reason, which is printed; in CI that is a failure."""
     if reason and os.environ.get("CI"):
         pytest.fail(reason)
     if reason:
         pytest.skip(f"NOT RUN: {reason}")
+
+
+def need(name: str) -> None:
+    """Skip, with the reason, where a simulator is missing."""
+    from hif8.sim.simulators import SIMULATORS
+
+    skip_if(SIMULATORS[name].missing())
 
 
 @pytest.fixture

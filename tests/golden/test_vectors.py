@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import paper
 import pytest
+from conftest import skip_if
 from hif8.golden import vectors
 from hif8.hdl.configs import select
 from hif8.hdl.export import export
@@ -247,8 +248,7 @@ def test_c_reader_passes(c_reader: Path, folder: Path) -> None:
 
 
 def test_c_reader_passes_as_c99(folder: Path, tmp_path: Path) -> None:
-    if not shutil.which("cc"):
-        pytest.skip("NOT RUN: cc is not installed")
+    skip_if("cc is not installed" if not shutil.which("cc") else None)
     assert run(compiled(tmp_path, "cc", "-std=c99"), folder)[0] == 0
 
 

@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlists, their areas and delays: counted again from the cells, and what is said if one fails."""
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import skip_if
 from hif8.hdl import synthesis, timing
 from hif8.hdl.configs import UNITS
 from hif8.hdl.export import verilog
 from hif8.hdl.synthesis import Library, Netlist, synthesise
 from hif8.hdl.tools import SynthesisError
 
-MISSING = synthesis.YOSYS.missing or timing.STA.missing or not synthesis.OSU018.exists()
-
-pytestmark = pytest.mark.skipif(
-    bool(MISSING) and not os.environ.get("CI"), reason=f"NOT RUN: {MISSING}"
-)
-
 
 @pytest.fixture(scope="module")
 def library() -> Library:
+    skip_if(synthesis.YOSYS.missing or timing.STA.missing)
+    skip_if(None if synthesis.OSU018.exists() else "qflow-tech-osu018 is not installed")
     return Library.find()
 
 
