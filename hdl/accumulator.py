@@ -19,7 +19,7 @@ from amaranth.utils import ceil_log2
 
 from ..golden import format as f
 from .layouts import SUM_FLAGS, Operand, Port, float_layout, word_port
-from .shifts import normalise, shift_right
+from .shifts import any_of_fours, normalise, shift_right
 from .slots import placed, turned
 from .unit import Stage, Values, named
 
@@ -215,7 +215,7 @@ class Fp32:
     initial : dict of Port
         ``acc``, the FP32 word that a sum starts from.
     state : dict of Port
-        ``sum``, an FP32 word.
+        ``sum``, an FP32 word: never -0, and no NaN but 0x7FC00000.
     stages, adder_stages : int
         How often `addend` and `add` call `stage`.
     """
@@ -235,31 +235,48 @@ class Fp32:
     def addend(self, m: Module, products: list[PureInterface], stage: Stage) -> Values:
         """Build the exact sum of a beat's products: sign, biased exponent, leading-one significand.
 
-        Zero has exponent 0, below every other.
+        Zero has significand 0. What is special has exponent 255 and a significand as FP32 has it:
+        added to any number, it comes out by itself.
         """
         if len(products) == 1:
             [product] = products
-            significand, zeros = normalise_product(m, product)
-            exponent = product.exponent + (f.FP32.bias + 1) - zeros
-            sign = product.sign
-            flags = any_flags(products)
+            sign, nan, inf = product.sign, product.nan, product.inf
+            significand, exponent = normalise_product(m, product)
         else:
             cut = stage({**fixed_point(m, self.operand, products), **any_flags(products)})
-            flags = {name: cut[name] for name in SUM_FLAGS}
+            plus, minus = cut["plus_inf"], cut["minus_inf"]
+            nan, inf = cut["nan"] | plus & minus, plus | minus
             total = cut["total"]
-            sign = total[-1]
             magnitude = Signal(len(total), name="total_magnitude")
-            m.d.comb += magnitude.eq((total ^ sign.replicate(len(total))) + sign)
+            m.d.comb += magnitude.eq((total ^ total[-1].replicate(len(total))) + total[-1])
             significand, zeros = normalise(m, magnitude, "total")
             top = self.operand.product_unit + len(total) - 1 + f.FP32.bias
-            exponent = Const(top, 8) - zeros
-        field = Signal(8, name="addend_exponent")
-        m.d.comb += field.eq(exponent[:8] & significand[-1].replicate(8))
-        return stage({"sign": sign, "exponent": field, "significand": significand, **flags})
+            exponent = (Const(top, 8) - zeros)[:8]
+            sign = Mux(inf, minus, total[-1])
+        special, finite = named(
+            m, {"special": nan | inf, "finite": ~(nan | inf)}, "addend"
+        ).values()
+        kept = significand & finite.replicate(len(significand))
+        return stage(
+            {
+                "sign": sign & ~nan,
+                "exponent": exponent | special.replicate(8),
+                "significand": Cat(kept[:-2], kept[-2] | nan, kept[-1] | special),
+                "special": special,
+            }
+        )
 
     def start(self, beat: Values) -> Values:
-        """Return the state before the first product."""
-        return {"sum": beat["acc"]}
+        """Return the state before the first product: acc, zero and NaN without what they may not.
+
+        A sum is never -0, and no NaN but one: what adds to it can rely on that.
+        """
+        acc = data.View(float_layout(f.FP32), beat["acc"])
+        magnitude = acc.as_value()[:-1]
+        zero, nan = ~magnitude.any(), magnitude > f.FP32.inf_bits
+        return {
+            "sum": Mux(nan, f.FP32.nan_bits, Cat(magnitude, acc.sign & ~zero)),
+        }
 
     def next(
         self, m: Module, state: Values, addend: Values, *, first: Value, taken: Value, name: str
@@ -271,81 +288,150 @@ class Fp32:
         return {key: Mux(taken, added[key], value) for key, value in state.items()}
 
     def add(self, m: Module, state: Values, addend: Values, stage: Stage) -> Values:
-        """Build the adder: order, align, add; normalise, round."""
+        """Build the adder: order, align, add; round, normalise."""
         acc = data.View(float_layout(f.FP32), state["sum"])
-        width = max(24, len(addend["significand"]))
+        product = addend["significand"]
+        width = max(24, len(product))
+        subtract, both = Signal(name="subtract"), Signal(name="both_special")
+        theirs, ours = Signal(len(product), name="theirs"), Signal(24, name="ours")
         # With zero added a subnormal must come out as it is: with a hidden bit, which is then
-        # dropped, it passes like a normal number. With more added it is too small to matter but for
-        # being there, and may do without.
-        nothing = ~addend["significand"][-1]
-        hidden = acc.exponent.any() | nothing & acc.fraction.any()
-
-        def key(exponent: Value, significand: Value) -> Value:
-            """Return exponent over significand, which is in the order of the magnitudes."""
-            return Cat(Const(0, width - len(significand)), significand, exponent)
-
-        ours = key(acc.exponent, Cat(acc.fraction, hidden))
-        theirs = key(addend["exponent"], addend["significand"])
-        swap = Signal(name="swap")
-        larger = Signal(len(ours), name="larger")
-        smaller = Signal(len(ours), name="smaller")
+        # dropped, it passes like a normal number, as does zero. With more added it is too small to
+        # matter but for being there, and may do without.
+        nothing = ~theirs[-1]
         m.d.comb += [
-            swap.eq(theirs > ours),
-            larger.eq(Mux(swap, theirs, ours)),
-            smaller.eq(Mux(swap, ours, theirs)),
+            subtract.eq(acc.sign ^ addend["sign"]),
+            both.eq(acc.exponent.all() & addend["special"]),
+            # Of two that are special the sum is the accumulator, or NaN.
+            theirs.eq(Cat(product[:-2], product[-2:] & ~both.replicate(2))),
+            ours.eq(Cat(acc.fraction, acc.exponent.any() | nothing)),
         ]
-        distance = (larger[width:] - smaller[width:])[:8]
-        aligned, lost = shift_right(m, Cat(Const(0, 2), smaller[:width]), distance, "aligned")
 
-        special = acc.exponent.all()
-        own = {
-            "nan": special & acc.fraction.any(),
-            "plus_inf": special & ~acc.fraction.any() & ~acc.sign,
-            "minus_inf": special & ~acc.fraction.any() & acc.sign,
-        }
+        # The distance is the exponents' difference to the one side, and one more to the other: then
+        # it is the product that is shifted, by that one beforehand.
+        difference, distance = Signal(9, name="difference"), Signal(9, name="distance")
+        above, equal = difference[-1], difference[:-1].all()
+        larger, smaller = Signal(width, name="larger"), Signal(width + 1, name="smaller")
+        acc_is_larger = Signal(name="acc_is_larger")
+        wide_ours, wide_theirs = (Cat(Const(0, width - len(x)), x) for x in (ours, theirs))
+        unused = width - len(product)
+        m.d.comb += [
+            difference.eq(acc.exponent + ~addend["exponent"]),
+            distance.eq(Cat(difference[:-1] ^ ~above.replicate(8), addend["special"])),
+            acc_is_larger.eq(above | nothing | equal & (wide_ours[unused:] >= theirs)),
+            larger.eq(Mux(acc_is_larger, wide_ours, wide_theirs)),
+            smaller.eq(
+                Mux(
+                    acc_is_larger,
+                    Mux(above, Cat(wide_theirs, 0), Cat(0, wide_theirs)),
+                    Cat(0, wide_ours),
+                )
+            ),
+        ]
+        aligned, lost = shift_right(m, Cat(Const(0, 1), smaller), distance, "aligned")
+        if width > 24:  # else the larger one fits a word, which nothing from so far below changes
+            lost |= (distance >= len(aligned)) & smaller.any()
         cut = stage(
             {
-                "larger": larger[:width],
+                "larger": larger,
                 "aligned": Cat(lost, aligned),
-                "exponent": larger[width:],
-                "sign": Mux(swap, addend["sign"], acc.sign),
-                "subtract": acc.sign ^ addend["sign"],
-                **join_flags(own, {name: addend[name] for name in SUM_FLAGS}),
+                "exponent": Mux(acc_is_larger, acc.exponent, addend["exponent"]),
+                "sign": Mux(acc_is_larger, acc.sign, addend["sign"]),
+                "subtract": subtract,
+                "nan": both & (subtract | product[-2]),
             }
         )
         subtract = cut["subtract"]
-        other = Cat(cut["aligned"], 0) ^ subtract.replicate(width + 4)
-        added = Signal(width + 4, name="added")
-        m.d.comb += added.eq(Cat(Const(0, 3), cut["larger"]) + other + subtract)
-        kept = ("exponent", "sign", *SUM_FLAGS)
-        return {"sum": self._round(m, stage({"added": added} | {k: cut[k] for k in kept}))}
+        other = Signal(width + 3, name="other")
+        m.d.comb += other.eq(cut["aligned"] ^ subtract.replicate(width + 3))
+        added = add_in_halves(m, Cat(Const(0, 3), cut["larger"]), other, subtract, "added")
+        kept = {name: cut[name] for name in ("exponent", "sign", "nan")}
+        total = Cat(added[:-1], added[-1] & ~subtract)
+        return {"sum": self._word(m, stage({"added": total, **kept}))}
 
-    @staticmethod
-    def _round(m: Module, cut: Values) -> Value:
-        """Normalise, round to nearest even, and put the word together."""
-        normal, zeros = normalise(m, cut["added"], "added")
+    def _word(self, m: Module, cut: Values) -> Value:
+        """Round to nearest even, normalise, and put the word together.
+
+        The sum's highest bit but one has the exponent. A sum of two words, not wider, with more
+        than two zeros before its leading one is exact: the words' exponents then differ by one at
+        most. So it can be rounded where it stands, in one of three places, and what carries is
+        normalised with it. Others are normalised first.
+        """
+        added = named(m, {"added": cut["added"]}, "exactly")["added"]
+        fits = len(added) == 28
+        if fits:
+            normal, zeros = normalise(m, nearest(m, added), "added", any_of_fours(added[2:]))
+        else:
+            normal, zeros = normalise(m, added, "added")
+        # The exponent is one more, less the zeros: two more and their complement, without a chain.
+        more = Signal(len(zeros), name="more")
+        m.d.comb += more.eq(~zeros[1:] + 1)
+        less = Cat(~zeros[0], more[:-1], ~more[-1]).as_signed()
         something = normal[-1]
-        fraction, guard, rest = normal[-24:-1], normal[-25], normal[:-25].any()
-        exponent = (cut["exponent"] + 1 - zeros)[:8] & something.replicate(8)
-        magnitude = Signal(31, name="rounded")
-        m.d.comb += magnitude.eq(Cat(fraction, exponent) + (guard & (fraction[0] | rest)))
-        word = Signal(32, name="next_sum")
-        with m.If(cut["nan"]):
-            m.d.comb += word.eq(f.FP32.nan_bits)
-        with m.Elif(cut["plus_inf"] | cut["minus_inf"]):
-            m.d.comb += word.eq(Cat(Const(f.FP32.inf_bits, 31), cut["minus_inf"]))
-        with m.Else():
-            m.d.comb += word.eq(Cat(magnitude, cut["sign"] & something))
-        return word
+        exponent = (cut["exponent"] + less)[:8] & something.replicate(8)
+        magnitude = Cat(normal[-24:-1], exponent)
+        if not fits:
+            magnitude += normal[-25] & (normal[-24] | normal[:-25].any())
+        # Of two that are special one has come so far: NaN is no more than a bit.
+        nan, quiet = cut["nan"], f.FP32.fraction_width - 1
+        word = data.View(float_layout(f.FP32), Signal(32, name="next_sum"))
+        m.d.comb += [
+            word.fraction.eq(Cat(magnitude[:quiet], magnitude[quiet] | nan)),
+            word.exponent.eq(magnitude[quiet + 1 :]),
+            word.sign.eq(cut["sign"] & something & ~nan),
+        ]
+        return word.as_value()
 
 
 def normalise_product(m: Module, product: PureInterface) -> tuple[Value, Value]:
-    """Shift a finite product's significand, whose leading one is in either of two bits."""
-    finite = product.significand & (~product.inf).replicate(len(product.significand))
-    zeros = ~finite[-1]
-    shifted = Signal(len(finite), name="product_significand")
-    m.d.comb += shifted.eq(Mux(zeros, finite << 1, finite))
-    return shifted, zeros
+    """Return a finite product's significand, its leading one first, and its biased exponent."""
+    leads = product.significand[-1]
+    significand = Signal(len(product.significand), name="product_significand")
+    exponent = Signal(8, name="product_exponent")
+    m.d.comb += [
+        significand.eq(Mux(leads, product.significand, product.significand << 1)),
+        exponent.eq(product.exponent + Mux(leads, f.FP32.bias + 1, f.FP32.bias)),
+    ]
+    return significand, exponent
+
+
+def add_in_halves(m: Module, a: Value, b: Value, carry: Value, name: str) -> Value:
+    """Add two numbers of equal width and a carry: the upper half for both carries it may get.
+
+    Then one of the two is chosen, and a carry has half as far to go.
+    """
+    half = (len(a) + 1) // 2
+
+    def plus(a: Value, b: Value, carry: Value, part: str) -> Value:
+        """Add with the carry below the lowest bit: that is one adder, not two."""
+        added = Signal(len(a) + 2, name=f"{name}_{part}")
+        m.d.comb += added.eq(Cat(carry, a) + Cat(carry, b))
+        return added[1:]
+
+    low = plus(a[:half], b[:half], carry, "low")
+    without = plus(a[half:], b[half:], Const(0, 1), "high")
+    with_one = plus(a[half:], b[half:], Const(1, 1), "high_plus_1")
+    return Cat(low[:-1], Mux(low[-1], with_one, without))
+
+
+def nearest(m: Module, value: Value) -> Value:
+    """Round to 24 bits, ties to even, a value whose leading one is in one of the three top bits.
+
+    Below these it is exact, with zeros in its two lowest bits, which are left out of the result.
+    """
+    carries: list[Signal] = []
+    for place in (2, 3, 4):
+        below = value[place - 1]
+        up = below & (value[place] | value[: place - 1].any())
+        carry = Signal(name=f"carry_to_{place}")
+        m.d.comb += carry.eq(Mux(value[place + 23], up, below & carries[-1]) if carries else up)
+        carries.append(carry)
+    # It goes on as far as there are ones: how far is known before there is a carry.
+    ones, rounded = (Signal(len(value) - k, name=n) for k, n in ((4, "ones"), (2, "rounded")))
+    m.d.comb += [
+        ones.eq(Cat(1, *(value[4:top].all() for top in range(5, len(value))))),
+        rounded.eq(value[2:] ^ Cat(carries[:-1], ones & carries[-1].replicate(len(ones)))),
+    ]
+    return rounded
 
 
 ACCUMULATORS = {"exact": Exact, "fp32": Fp32}

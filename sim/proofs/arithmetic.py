@@ -189,12 +189,16 @@ _WORDS = """
   wire x_inf = !x_finite && x[22:0] == 0;
   wire [23:0] x_significand = {x[30:23] != 0, x[22:0]};
   wire signed [9:0] x_exponent = x[30:23] == 0 ? 1 : x[30:23];
+  // What a sum may be, unless it is the one to start from: any word but -0 and all NaN but one.
+  wire sum_possible = first || x != 32'h80000000 && (!x_nan || x == 32'h7FC00000);
   // What an addend may be: a number with its leading one first, zero, or special.
-  wire addend_special = addend_nan || addend_plus_inf || addend_minus_inf;
-  wire addend_zero = !addend_special && significand == 0 && exponent == 0 && !sign;
-  wire addend_number = !addend_special && significand[7] && LOW <= exponent && exponent <= HIGH;
+  wire addend_nan = special && significand == 8'hC0 && !sign;
+  wire addend_inf = special && significand == 8'h80;
+  wire addend_plus_inf = addend_inf && !sign, addend_minus_inf = addend_inf && sign;
+  wire addend_zero = !special && significand == 0 && !sign;
+  wire addend_number = !special && significand[7] && LOW <= exponent && exponent <= HIGH;
   wire addend_possible = addend_zero || addend_number
-    || significand == 0 && exponent == 0 && addend_nan + addend_plus_inf + addend_minus_inf == 1;
+    || (addend_nan || addend_inf) && exponent == 255;
   // The last bit of x above that of the addend: x_significand * 2^(x_exponent - 150), significand
   // * 2^(exponent - 134).
   wire signed [9:0] above = x_exponent - $signed({1'b0, exponent}) - 16;
@@ -224,7 +228,7 @@ _NEAREST_SUM = """
   wire below = error != 0 && error < 0 != got_sum[31] && kept == 24'h800000;
   wire is_nearest_below = !below || twice <= ulp >> 1;
   assign ok = !near || fits && got_sum[30:23] != 255 && is_nearest && is_nearest_below
-    && (exact != 0 || got_sum == 0);
+    && (exact != 0 || got_sum == 0) && got_sum != 32'h80000000;
 """
 
 
@@ -343,17 +347,18 @@ PROPERTIES = (
     _Addend(
         "fp32_addend",
         "what comes to the adder is the product, significand * 2^(exponent - 134) with its leading"
-        " one first, or zero, and its flags: for every pair of codes",
+        " one first, or zero, or marked as special and as FP32 has it: for every pair of codes",
         "sum",
         _PRODUCT
         + """
   wire signed [9:0] shift = $signed({3'b0, power}) - 44 - ($signed({2'b0, got_exponent}) - 134);
   wire [15:0] shifted = odd << shift;
-  wire is_value = odd == 0 ? got_significand == 0 && got_exponent == 0
+  wire is_value = odd == 0 ? got_significand == 0
     : got_significand[7] && 0 <= shift && shift < 8 && got_significand == shifted
     && LOW <= got_exponent && got_exponent <= HIGH;
-  assign ok = is_value && got_sign == negative && got_nan == is_nan && got_valid
-    && got_plus_inf == (is_inf && !negative) && got_minus_inf == (is_inf && negative)
+  wire is_special = got_exponent == 255 && got_significand == (is_nan ? 8'hC0 : 8'h80);
+  assign ok = (is_finite ? is_value : is_special) && got_special == !is_finite
+    && got_sign == negative && got_valid
     && got_first == first_in && got_last == last_in && got_acc == acc_in;
 """,
         ("&& !zero_a && !zero_b;", ";", "a zero product has the sign of its operands"),
@@ -375,7 +380,7 @@ PROPERTIES = (
     : some_plus || some_minus ? {some_minus, 31'h7F800000}
     : addend_zero ? (x[30:0] == 0 ? 0 : x)
     : above > NEAR_TO ? x : {sign, exponent, significand[6:0], 16'b0};
-  wire here = addend_possible && (far || !x_finite || !addend_number);
+  wire here = sum_possible && addend_possible && (far || !x_finite || !addend_number);
   assign ok = !here || got_sum == expected_sum;
 """.replace("NEAR_FROM", f"(-{-NEAR[0]})").replace("NEAR_TO", f"{NEAR[-1]}"),
         ("(x[30:0] == 0 ? 0 : x)", "x", "-0 plus 0 is -0"),
