@@ -463,12 +463,11 @@ def netlist(
             names,
             Library.find(liberty),
             root=build / "sim",
-            cached=build / "synthesis",
+            cached=build / "cost" / "kept",
+            saved=build / "netlists",
             random_cases=netlists.RANDOM_CASES if random_cases is None else random_cases,
             progress=progress,
         )
-    for checked in every:
-        netlists.save(checked, build / "netlists")
     _show_netlists(every)
     if not all(checked.passed for checked in every):
         raise typer.Exit(1)
@@ -481,13 +480,10 @@ def _show_netlists(every: "list[Checked]") -> None:
         table.add_column(column, justify="right")
     table.add_column("the same as its RTL")
     for checked in every:
-        table.add_row(
-            checked.unit,
-            f"{checked.cells:,}",
-            f"{checked.registers:,}",
-            f"{checked.equivalence.seconds:.1f}",
-            "proved" if checked.equivalence.equivalent else "REFUTED",
-        )
+        answer = checked.equivalence
+        said = "proved" if answer.equivalent else "REFUTED" if answer.decided else "UNDECIDED"
+        numbers = f"{checked.cells:,}", f"{checked.registers:,}", f"{answer.seconds:.1f}"
+        table.add_row(checked.unit, *numbers, said)
     console.print(table)
     for checked in every:
         if checked.equivalence.difference:

@@ -22,8 +22,9 @@ from .proofs.prover import yosys
 from .simulators import SimulatorError
 from .verify import Verdict
 
-LANES = 8
-"""Copies of a combinational netlist side by side; of one with registers there is but one."""
+CELLS = 2000
+"""Cells that are simulated side by side: as many copies of a combinational netlist as have no more,
+for a larger model takes longer to build than it saves. Of one with registers there is but one."""
 
 RANDOM_CASES = 1 << 12
 """Random cases that a bench adds, for gates take longer to build and to simulate than RTL."""
@@ -114,7 +115,7 @@ def simulate(
         root=root,
         random_cases=random_cases,
         text=f"{netlist.text}\n{models(library, simulator)}",
-        copies=1 if unit.streams else LANES,
+        copies=1 if unit.streams else max(1, CELLS // sum(netlist.cells.values())),
         **how,
     )
     return replace(verdict, command=f"hif8 netlist {unit.name} --sim {simulator}")
@@ -127,6 +128,7 @@ def check_all(
     *,
     root: Path,
     cached: Path,
+    saved: Path,
     random_cases: int = RANDOM_CASES,
     progress: Callable[[Unit, str, int, int], None] = lambda unit, name, done, total: None,
 ) -> list[Checked]:
@@ -140,8 +142,8 @@ def check_all(
         What to run their benches in; none for the proof alone.
     library : Library
         The cells.
-    root, cached : Path
-        Folders of builds and runs, and of netlists.
+    root, cached, saved : Path
+        Folders of builds and runs, of netlists, and of what became of each.
     random_cases : int
         How many random cases the benches add.
     progress : callable
@@ -165,7 +167,7 @@ def check_all(
             return simulate(unit, netlist, library, name, **how)
 
         look()
-        return Checked(
+        checked = Checked(
             unit=unit.name,
             library=library.name,
             yosys=yosys_version(),
@@ -174,6 +176,8 @@ def check_all(
             equivalence=equivalent(unit, netlist, library),
             verdicts=[simulated(name) for name in simulators],
         )
+        save(checked, saved)
+        return checked
 
     return verify.side_by_side(one, units)
 

@@ -72,6 +72,8 @@ class Equivalence:
         What gave it.
     difference : str
         If they are not, an output or a register that differs, and the inputs and states for which.
+    decided : bool
+        Whether the answer came in time; if not, it is not said that they are equivalent.
     """
 
     unit: str
@@ -80,6 +82,7 @@ class Equivalence:
     seconds: float
     tool: str
     difference: str = ""
+    decided: bool = True
 
 
 @cache
@@ -204,7 +207,7 @@ def equivalent(
     library : Library
         The cells.
     timeout : int
-        Seconds to give each of both tools.
+        Seconds to give each of both tools; what ABC has not decided then stays undecided.
 
     Raises
     ------
@@ -229,8 +232,9 @@ def equivalent(
             raise ProofError(f"no graph of {unit.name} or its netlist: {said.strip()[-300:]}")
         command = f"cec -T {timeout} {' '.join(graphs)}"
         answer = _ask(folder, command, timeout)
-    proved = "Networks are equivalent" in answer
-    if not proved and "NOT EQUIVALENT" not in answer:
+    proved, refuted = "Networks are equivalent" in answer, "NOT EQUIVALENT" in answer
+    undecided = "UNDECIDED" in answer
+    if proved + refuted + undecided != 1:
         last = answer.strip().splitlines() or ["no output"]
         raise ProofError(f"{_CHECKER} did not say whether {unit.name} is its netlist: {last[-1]}")
     return Equivalence(
@@ -239,7 +243,8 @@ def equivalent(
         registers=sum(held.values()),
         seconds=time.perf_counter() - begun,
         tool=which,
-        difference="" if proved else _difference(answer, held, driven),
+        difference=_difference(answer, held, driven) if refuted else "",
+        decided=not undecided,
     )
 
 
@@ -260,7 +265,7 @@ def _difference(answer: str, held: dict[str, int], driven: list[str]) -> str:
 
 
 def _ask(folder: Path, command: str, timeout: float) -> str:
-    """Return what ABC says to a command."""
+    """Return what ABC says to a command; as it does itself, that it is undecided if out of time."""
     try:
         run = subprocess.run(
             [_CHECKER, "-q", command],
@@ -272,5 +277,5 @@ def _ask(folder: Path, command: str, timeout: float) -> str:
             timeout=timeout + 10,
         )
     except subprocess.TimeoutExpired:
-        return f"no answer within {timeout:g} s"
+        return "UNDECIDED"
     return run.stdout + run.stderr

@@ -2,6 +2,7 @@
 """Netlists of standard cells against golden and against their RTL; and whether faults show."""
 
 import re
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -37,7 +38,7 @@ def library() -> Library:
 def mapped(library, builds):
     def of(name: str):
         unit = UNITS[name]
-        cached = builds.parent / "synthesis"
+        cached = builds.parent / "cost" / "kept"
         return unit, synthesise(verify.exported(unit), unit.module, library, cached)
 
     return of
@@ -75,6 +76,76 @@ def test_a_netlist_is_its_rtl(name, mapped, library):
     assert answer.equivalent
     assert (answer.registers > 0) == unit.streams
     assert answer.registers >= netlist.registers(library)
+
+
+def cell_ports(models: str) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the inputs and the outputs of every module."""
+    modules = re.findall(r"(?ms)^module (\w+)\b(.*?)^endmodule", models)
+    return {
+        name: tuple(re.findall(rf"(?m)^ *{flow} +(\w+) *;", body) for flow in ("input", "output"))
+        for name, body in modules
+    }
+
+
+def side_by_side(name: str, inputs: list[str], outputs: list[str], hold: bool) -> str:
+    """Return Verilog that drives both models of a cell alike and counts where they differ.
+
+    By all inputs; of what holds a value, by 4,096 random changes of one input at a time, from the
+    first output that is known on.
+    """
+    wires = {kind: [f"{kind}_{name}_{pin}" for pin in outputs] for kind in ("vendors", "liberty")}
+    put = [f"in_{name}[{k}]" for k in range(len(inputs))]
+    instances = "".join(
+        f"  wire {', '.join(nets)};\n  {name}{suffix} {kind}_{name} ("
+        + ", ".join(f".{pin}({net})" for pin, net in zip(inputs + outputs, put + nets, strict=True))
+        + ");\n"
+        for (kind, nets), suffix in zip(wires.items(), ("", "_liberty"), strict=True)
+    )
+    vendors, liberty = (f"{{{', '.join(nets)}}}" for nets in wires.values())
+    drive = f"in_{name} = in_{name} ^ (1 << $unsigned($random) % {len(inputs)})"
+    steps, known = (4096, f"^{vendors} !== 1'bx") if hold else (1 << len(inputs), "1")
+    return f"""
+  reg [{len(inputs) - 1}:0] in_{name} = 0;
+{instances}
+  integer k_{name}, cases_{name} = 0, differ_{name} = 0;
+  initial begin
+    for (k_{name} = 0; k_{name} < {steps}; k_{name} = k_{name} + 1) begin
+      {drive if hold else f"in_{name} = k_{name}"};
+      #1 if ({known}) begin
+        cases_{name} = cases_{name} + 1;
+        if ({vendors} !== {liberty}) differ_{name} = differ_{name} + 1;
+      end
+    end
+    $display("{name} %0d %0d", cases_{name}, differ_{name});
+  end
+"""
+
+
+NOT_STATED = {"DFFSR", "TBUFX1", "TBUFX2"}
+"""Cells that no netlist uses: both set and cleared, or with an output that floats."""
+
+
+def test_the_cells_do_what_the_liberty_file_says(library, mapped, tmp_path):
+    need("icarus")
+    vendors, liberty = (netlists.models(library, name) for name in ("icarus", "verilator"))
+    used = {cell for name in SIMULATED for cell in mapped(name)[1].cells}
+    assert not used & NOT_STATED
+    ports = {name: pins for name, pins in cell_ports(vendors).items() if any(pins)}
+    assert set(ports) == set(library.cells) == set(cell_ports(liberty))
+    cells = {name: pins for name, pins in ports.items() if name not in NOT_STATED}
+    held = {name for name in cells if library.is_register(name)}
+    pairs = "".join(side_by_side(name, *cells[name], name in held) for name in cells)
+    renamed = re.sub(r"(?m)^module (\w+)", r"module \1_liberty", liberty)
+    (tmp_path / "cells.v").write_text(f"{vendors}\n{renamed}\nmodule compared;{pairs}endmodule\n")
+    build = ["iverilog", "-g2005", "-Ttyp", "-s", "compared", "-o", "compared", "cells.v"]
+    subprocess.run(build, cwd=tmp_path, check=True)
+    told = subprocess.check_output(["vvp", "-n", "compared"], cwd=tmp_path, text=True)
+    said = {name: (int(a), int(b)) for name, a, b in map(str.split, told.splitlines())}
+    print(f"{len(said)} cells, {sum(cases for cases, _ in said.values()):,} cases")
+    assert set(said) == set(cells)
+    for name, (cases, differ) in said.items():
+        assert differ == 0
+        assert cases > 4000 if name in held else cases == 1 << len(cells[name][0])
 
 
 FAULTS = [
