@@ -4,8 +4,7 @@
 Imports `hdl.layouts`, `hdl.mac`, `hdl.unit` and `hdl.baselines.fields`.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import product
+from functools import reduce
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out, PureInterface
@@ -24,53 +23,40 @@ def codes(count: int) -> Port:
     return Port(In(WIDTH * count), f"{count} INT8 in two's complement, the first lowest", "int8")
 
 
-def partial(a: Value, b: Value) -> Iterator[tuple[int, Value]]:
-    """Yield bits with their places, which add up to a * b + 2^15 - 2^8, after Baugh and Wooley.
+def lifted(m: Module, a: Value, b: Value, name: str) -> Value:
+    """Add the logic of a product plus 2^15, which is unsigned, and return it.
 
-    In two's complement the last bit counts negative, and so does a product with one last bit: -xy
-    is (1 - xy) - 1, an inverted bit and a constant. So there is no sign to be extended.
+    In two's complement the last bit counts negative, and so do products with one last bit, but
+    -xy is (1 - xy) - 1, an inverted bit and a constant (Baugh and Wooley): no sign is extended.
     """
     last = WIDTH - 1
-    for (i, x), (j, y) in product(enumerate(a), enumerate(b)):
-        yield i + j, ~(x & y) if (i == last) != (j == last) else x & y
-
-
-def add_up(m: Module, bits: Iterable[tuple[int, Value]], width: int) -> Value:
-    """Add the logic that adds up bits, and return as many bits of the sum.
-
-    Three bits of a place become one there and one in the next, until two are left of each.
-    """
-    columns: list[list[Value]] = [[] for _ in range(width + 1)]
-    for place, bit in bits:
-        columns[place].append(bit)
-    for place, column in enumerate(columns[:width]):
-        while len(column) > 2:
-            x, y, z = column[:3]
-            full = Signal(2, name=f"place_{place}")
-            m.d.comb += full.eq(Cat(x ^ y ^ z, x & y | (x ^ y) & z))
-            column[:3] = []
-            column.append(full[0])
-            columns[place + 1].append(full[1])
-    x, y = (Cat(column[k] if k < len(column) else 0 for column in columns) for k in (0, 1))
-    return (x[:width] + y[:width])[:width]
+    x, y = a[:last], b[:last]
+    rows = [
+        x * y,
+        Cat(~(x & b[last].replicate(last)), a[last] & b[last]) << last,
+        ~(y & a[last].replicate(last)) << last,
+        Const(1 << WIDTH),
+    ]
+    number = Signal(2 * WIDTH, name=name)
+    m.d.comb += number.eq(sum(rows))
+    return number
 
 
 def total(m: Module, a: Value, b: Value, *, plain: bool) -> Value:
     """Add the logic that adds up the products of numbers side by side, and return the sum.
 
-    What `partial` adds to the products is made up to the value of the highest bit, which then is
-    the sign inverted.
+    What lifts the products is made up to the value of the highest bit, which then is the sign
+    inverted.
     """
     pairs = [(a[k : k + WIDTH], b[k : k + WIDTH]) for k in range(0, len(a), WIDTH)]
     if plain:
         return sum(x.as_signed() * y.as_signed() for x, y in pairs)
     width = 2 * WIDTH + ceil_log2(len(pairs))
-    bits = [bit for x, y in pairs for bit in partial(x, y)]
-    short = (1 << width - 1) - len(pairs) * ((1 << 2 * WIDTH - 1) - (1 << WIDTH))
-    bits += [(place, Const(1, 1)) for place in range(width) if short >> place & 1]
-    lifted = Signal(width, name="lifted")
-    m.d.comb += lifted.eq(add_up(m, bits, width))
-    return Cat(lifted[:-1], ~lifted[-1]).as_signed()
+    short = (1 << width - 1) - (len(pairs) << 2 * WIDTH - 1)  # 0 for a power of two of pairs
+    numbers = [lifted(m, x, y, f"lifted_{k}") for k, (x, y) in enumerate(pairs)]
+    raised = Signal(width, name="raised")
+    m.d.comb += raised.eq(reduce(lambda x, y: (x + y)[:width], numbers) + short)
+    return Cat(raised[:-1], ~raised[-1]).as_signed()
 
 
 class IntegerMultiply(Combinational):
