@@ -4,12 +4,13 @@
 Imports `golden.format`, `hdl.decoder` and `hdl.layouts`.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib.wiring import In, Out, PureInterface
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
 
 from ..golden import format as f
-from .decoder import decode
-from .layouts import code_port, float_layout, word_port
+from .decoder import take_apart
+from .layouts import SIGN_MAGNITUDE, code_port, word_port
 from .unit import Combinational, Stage, Values
 
 
@@ -32,6 +33,13 @@ class ToFloat(Combinational):
         HiF8 code.
     x : Out(target.width)
         IEEE word.
+
+    Notes
+    -----
+    Nothing is added to the exponent, for its bias is one less than a power of two. Below two, the
+    field is |E| inverted; from two on it is |E| - 1 under a leading one: |E| with its lowest one,
+    and the zeros below that, inverted. A subnormal of FP16 is a denormal, a single bit whose place
+    the mantissa tells, or of the first binade below, whose field comes out as 0: none is shifted.
     """
 
     stages = 2
@@ -43,49 +51,63 @@ class ToFloat(Combinational):
         super().__init__({"code": code_port(In)}, {"x": word_port(target, Out)})
 
     def logic(self, m: Module, inputs: Values, stage: Stage) -> Values:
-        """Build the converter: decode, rebias, pack."""
-        value = decode(m, inputs["code"], "value")
-        exponent, mantissa = self._finite(m, value)
-        special = value.inf | value.nan
-        cut = stage(
-            {
-                "sign": value.sign & ~value.nan,
-                "exponent": Mux(special, ~Const(0, len(exponent)), exponent),
-                # The slot of the infinities has a mantissa, that of NaN has none; IEEE the other
-                # way round.
-                "mantissa": Cat(mantissa[:-1], mantissa[-1] & ~value.inf | value.nan),
-            }
+        """Build the converter: take apart, rebias, set right what is special, pack."""
+        code = inputs["code"]
+        fields = take_apart(m, code, "code")
+        sign = data.View(SIGN_MAGNITUDE, code).sign
+        nan = fields["nothing"] & sign
+        zero = fields["nothing"] & ~sign
+        if self.target is f.FP16:
+            exponent, fraction = self._fp16(m, code, fields)
+        else:
+            exponent, fraction = self._rebias(m, fields), fields["mantissa"]
+
+        # What the codes of zero, NaN and infinity would stand for as values of their dot fields.
+        bias, width = self.target.bias, self.target.fraction_width
+        nothing = max(bias - f.DENORMAL_BIAS, 0) << width
+        beyond = bias + f.MAX_EXPONENT << width | 1 << width - 1
+        below = width - len(fraction)
+        magnitude = Cat(fraction, exponent)
+        for when, known, wanted in (
+            (zero, nothing, 0),
+            (nan, nothing, self.target.nan_bits),
+            (fields["inf"], beyond, self.target.inf_bits),
+        ):
+            magnitude = replaced(magnitude, when, known >> below, wanted >> below)
+        cut = stage({"magnitude": magnitude, "sign": sign & ~nan})
+        return stage({"x": Cat(Const(0, below), cut["magnitude"], cut["sign"])})
+
+    def _rebias(self, m: Module, fields: Values) -> Value:
+        """Return the exponent field of a normal number."""
+        magnitude, negative = fields["magnitude"], fields["negative"]
+        below_two = Signal()
+        m.d.comb += below_two.eq(negative | ~magnitude.any())
+        digits = f.MAX_EXPONENT.bit_length()
+        return Cat(
+            (magnitude[k] ^ (negative | ~magnitude[:k].any()) for k in range(digits)),
+            (below_two & ~bit for bit in magnitude[digits : self.target.exponent_width - 1]),
+            below_two.replicate(max(self.target.exponent_width - 1 - len(magnitude), 0)),
+            ~below_two,
         )
-        x = Signal(float_layout(self.target))
-        below = Const(0, self.target.fraction_width - len(cut["mantissa"]))
-        m.d.comb += [
-            x.sign.eq(cut["sign"]),
-            x.exponent.eq(cut["exponent"]),
-            x.fraction.eq(Cat(below, cut["mantissa"])),
-        ]
-        return stage({"x": x.as_value()})
 
-    def _finite(self, m: Module, value: PureInterface) -> tuple[Value, Value]:
-        """Return the exponent field and the leading fraction bits of a finite value."""
-        biased = Signal(self.target.exponent_width)
-        m.d.comb += biased.eq(value.exponent + self.target.bias)
-        hidden, mantissa = value.significand[-1], value.significand[:-1]
-        if self.target is not f.FP16:
-            return Mux(hidden, biased, 0), mantissa
-
-        # Subnormal from E = -15, where the hidden bit leads the fraction, down to -22: by then the
-        # biased exponent has gone from 0 to -7, and that is how far it has moved right.
-        subnormal = Signal()
-        fraction = Signal(self.target.fraction_width)
-        places = Signal(3)
-        m.d.comb += [
-            subnormal.eq(value.exponent <= -self.target.bias),
-            places.eq(-biased[:3]),
-        ]
+    def _fp16(self, m: Module, code: Value, fields: Values) -> tuple[Value, Value]:
+        """Return the exponent field and the fraction of FP16, where small values are subnormal."""
+        magnitude, mantissa, denormal = (fields[k] for k in ("magnitude", "mantissa", "denormal"))
+        exponent = self._rebias(m, fields) & ~denormal.replicate(self.target.exponent_width)
+        # E = -15 has the exponent field 0 by itself; there the hidden bit leads the fraction. A
+        # denormal has one bit set, whose place is M.
+        first = Signal()
+        m.d.comb += first.eq(fields["negative"] & magnitude[:4].all())
+        normal = Cat(mantissa[0], mantissa[1] | first & mantissa[2], mantissa[2] | first)
         width = self.target.fraction_width
-        with m.If(subnormal):
-            moved = Cat(Const(0, width - 2), value.significand[-2:]) >> places
-            m.d.comb += fraction.eq(moved)
-        with m.Else():
-            m.d.comb += fraction.eq(Cat(Const(0, width - len(mantissa)), mantissa))
-        return Mux(subnormal, 0, biased), fraction
+        lowest = width + self.target.bias - 1 - f.DENORMAL_BIAS
+        powers = (denormal & (code[: len(mantissa)] == k) for k in range(1, 1 << len(mantissa)))
+        fraction = Cat(Const(0, width - len(normal)), normal) | Cat(Const(0, lowest + 1), *powers)
+        return exponent, fraction
+
+
+def replaced(value: Value, when: Value, known: int, wanted: int) -> Value:
+    """Return a value, or what is wanted if `when`, in which case it is known."""
+    bits = when.replicate(len(value))
+    added, removed = (Const(x, len(value)) for x in (wanted & ~known, known & ~wanted))
+    return (value | bits & added) & ~(bits & removed)

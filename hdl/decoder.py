@@ -20,6 +20,56 @@ from .layouts import (
 from .unit import Combinational, Stage, Values, named, picked
 
 
+def take_apart(m: Module, code: Value, name: str) -> Values:
+    """Add the logic that tells the fields of a code, its exponent as sign and magnitude.
+
+    Parameters
+    ----------
+    m, code, name
+        As for `decode`.
+
+    Returns
+    -------
+    dict of Value
+        ``magnitude``, |E| in five bits, and ``negative``, whether E < 0; ``mantissa``, three bits,
+        left-aligned; ``denormal``, whether the dot field is that of denormals, zero and NaN;
+        ``nothing``, whether the code is zero or NaN; ``inf``.
+    """
+    views = {field: data.View(code_layout(field), code) for field in f.DOT_FIELDS}
+    matches = {
+        field.name: fields.prefix == field.prefix if field.prefix else ~fields.prefix.any()
+        for field, fields in views.items()
+    }
+    matches = named(m, matches, name)
+    denormal = matches[f.DOT_FIELDS[-1].name]
+
+    # The exponent as it is stored: magnitude bits under a hidden leading one, no bias.
+    exponents = []
+    for field, fields in views.items():
+        hidden = Const(1, 1 if field.exponent_width else 0)
+        choice = {"magnitude": Cat(fields.exponent, hidden), "negative": fields.exponent_sign}
+        if field.denormal:  # 2^(M - 23): the magnitude 23 - M is {1, 0, ~M}
+            choice = {
+                "magnitude": Cat(~fields.mantissa, Const(0b10, 2)),
+                "negative": Const(1, 1),
+            }
+        exponents.append((matches[field.name], choice))
+
+    # The mantissa is in the lowest bits; where it is as wide as it can be, they are all of it.
+    width = f.SIGNIFICAND_WIDTH - 1
+    narrow = {field: fields for field, fields in views.items() if field.mantissa_width < width}
+    fewer = Cat(matches[field.name] for field in narrow).any()
+    mantissas = [(~(denormal | fewer), {"mantissa": code[:width]})]
+    for field, fields in narrow.items():
+        below = Const(0, width - field.mantissa_width)
+        mantissas.append((matches[field.name], {"mantissa": Cat(below, fields.mantissa)}))
+
+    magnitude = data.View(SIGN_MAGNITUDE, code).magnitude
+    flags = {"nothing": ~magnitude.any(), "inf": magnitude == f.INF}
+    fields = named(m, picked(exponents) | picked(mantissas) | flags, name)
+    return fields | {"denormal": denormal}
+
+
 def decode(m: Module, code: Value, name: str) -> PureInterface:
     """Add the logic that takes an HiF8 code apart.
 
@@ -37,42 +87,25 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
     interface with the ports `UNPACKED`
         The fields, as the ports of `Decoder` carry them.
     """
-    views = {field: data.View(code_layout(field), code) for field in f.DOT_FIELDS}
-    matches = {
-        field.name: fields.prefix == field.prefix if field.prefix else ~fields.prefix.any()
-        for field, fields in views.items()
-    }
-    matches = named(m, matches, name)
-    choices = []
-    for field, fields in views.items():
-        if field.denormal:  # 2^(M - 23): the magnitude 23 - M is {1, 0, ~M}
-            choice = {
-                "magnitude": Cat(~fields.mantissa, Const(0b10, 2)),
-                "negative": Const(1, 1),
-                "mantissa": Const(0, 1),
-            }
-        else:
-            hidden = Const(1, 1 if field.exponent_width else 0)
-            below = Const(0, f.SIGNIFICAND_WIDTH - 1 - field.mantissa_width)
-            choice = {
-                "magnitude": Cat(fields.exponent, hidden),
-                "negative": fields.exponent_sign,
-                "mantissa": Cat(below, fields.mantissa),
-            }
-        choices.append((matches[field.name], choice))
-    # The exponent as sign and magnitude: stored bits under a hidden leading one, no bias.
-    magnitude, negative, mantissa = named(m, picked(choices), name).values()
-
-    parts = data.View(SIGN_MAGNITUDE, code)
-    something = parts.magnitude.any()
+    fields = take_apart(m, code, name)
+    magnitude, negative = fields["magnitude"], fields["negative"]
+    # A negated number keeps its lowest one and what is below; all above is inverted. Of the two
+    # highest bits, E < 0 has both set, but for denormals below 2^-16.
+    largest = code_layout(f.DOT_FIELDS[-1])
+    exponent = Cat(
+        (magnitude[k] ^ (negative & magnitude[:k].any()) for k in range(4)),
+        negative & ~(fields["denormal"] & ~data.View(largest, code).mantissa.all()),
+        negative,
+    )
+    sign = data.View(SIGN_MAGNITUDE, code).sign
     unpacked = signature(UNPACKED).create(path=(name,))
     m.d.comb += [
-        unpacked.sign.eq(parts.sign),
-        unpacked.exponent.eq((Cat(magnitude, 0) ^ negative.replicate(6)) + negative),
-        unpacked.significand.eq(Cat(mantissa, something)),
-        unpacked.zero.eq(~something & ~parts.sign),
-        unpacked.nan.eq(~something & parts.sign),
-        unpacked.inf.eq(parts.magnitude == f.INF),
+        unpacked.sign.eq(sign),
+        unpacked.exponent.eq(exponent),
+        unpacked.significand.eq(Cat(fields["mantissa"], ~fields["nothing"])),
+        unpacked.zero.eq(fields["nothing"] & ~sign),
+        unpacked.nan.eq(fields["nothing"] & sign),
+        unpacked.inf.eq(fields["inf"]),
     ]
     return unpacked
 

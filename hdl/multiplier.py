@@ -4,12 +4,46 @@
 Imports `hdl.decoder` and `hdl.layouts`.
 """
 
-from amaranth.hdl import Module
+import itertools
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import PureInterface
 
 from .decoder import HIF8
 from .layouts import Operand, signature
 from .unit import Combinational, Stage, Values
+
+
+def add_columns(m: Module, columns: list[list[Value]], name: str) -> Value:
+    """Add the logic that adds up bits that stand in columns.
+
+    A full adder takes three bits of a column, or two, and leaves their sum there and a carry in the
+    next column. Sums are taken again first and carries last, when they have had the time.
+
+    Parameters
+    ----------
+    m : Module
+        Receives the logic.
+    columns : list of list of Value
+        The bits of each weight, 1 first; as many columns as the sum has bits.
+    name : str
+        Ends the names of the signals made.
+
+    Returns
+    -------
+    Value
+        The sum.
+    """
+    columns = [list(column) for column in columns]
+    for weight, column in enumerate(columns):
+        while len(column) > 1:
+            a, b, c = [*column, Const(0, 1)][:3]
+            step = f"{weight}_{len(column)}_{name}"
+            half, total, carry = (Signal(name=f"{x}_{step}") for x in ("half", "sum", "carry"))
+            m.d.comb += [half.eq(a ^ b), total.eq(half ^ c), carry.eq(a & b | half & c)]
+            column[:3] = [total]
+            columns[weight + 1].append(carry)
+    return Cat(columns)
 
 
 def multiply(
@@ -33,12 +67,25 @@ def multiply(
     interface with the ports `Operand.product`
         The fields, as the ports of `Multiplier` carry them.
     """
+    # (1 + p) * (1 + q) = p + q + p * q + 1, p and q being what is below the hidden ones.
+    point = operand.significand_width - 1
+    p, q = a.significand[:point], b.significand[:point]
+    columns: list[list[Value]] = [[] for _ in range(2 * point + 2)]
+    for place in range(point):
+        columns[point + place] += [p[place], q[place]]
+    for i, j in itertools.product(range(point), repeat=2):
+        columns[i + j].append(p[i] & q[j])
+    columns[2 * point].append(Const(1, 1))
+    bits = add_columns(m, columns, name)
+
+    # A value is neither zero nor NaN exactly if its hidden bit is set. If it is zero, so is p * q.
+    something = Signal(name=f"{name}_something")
     product = signature(operand.product()).create(path=(name,))
     m.d.comb += [
-        # A value is neither zero nor NaN exactly if its hidden bit is set.
-        product.sign.eq((a.sign ^ b.sign) & a.significand[-1] & b.significand[-1]),
+        something.eq(a.significand[-1] & b.significand[-1]),
+        product.sign.eq((a.sign ^ b.sign) & something),
         product.exponent.eq(a.exponent + b.exponent),
-        product.significand.eq(a.significand * b.significand),
+        product.significand.eq(Cat(bits[:point], bits[point:] & something.replicate(point + 2))),
         product.nan.eq(a.nan | b.nan | a.zero & b.inf | a.inf & b.zero),
         product.inf.eq((a.inf | b.inf) & ~product.nan),
     ]
@@ -67,6 +114,12 @@ class Multiplier(Combinational):
         64 to 225; 0 for zero and NaN.
     inf, nan : Out(1)
         What the product is, at most one of them set.
+
+    Notes
+    -----
+    With the hidden ones taken out, (1 + p)(1 + q) = 1 + p + q + pq, a multiplier of n bits becomes
+    one of n - 1 bits and needs no product for them; where a factor is zero, what they and the sum
+    give is struck out at the end.
     """
 
     def __init__(self) -> None:
