@@ -2,15 +2,16 @@
 """Whether a netlist of standard cells is its RTL, for all inputs and all states.
 
 Imports `hdl`, `sim.verify` and `sim.proofs`. The registers of both are turned into ports, so that
-one step is logic alone. In a netlist the nets that were registers keep their names, though one may
-hold what another does: whatever its registers hold, the RTL is given in its own what those nets
-carry, and after a step, any inputs, both must show the same at every output, and in every register
-what the nets then carry. Then they never differ, by induction.
+one step is logic alone. A netlist's registers keep their names, but for those of which another
+always holds the same, or a constant is: whatever the registers of the netlist hold, the RTL begins
+with the same in its own, and after a step, whatever the inputs, both must show the same at every
+output and in every register. Then they never differ, by induction.
 
 Yosys from PyPI, not the version that made the netlist, makes both steps graphs of ANDs and
 inverters, with the functions that the liberty file states for the cells; ABC compares the graphs.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -65,7 +66,7 @@ class Equivalence:
     equivalent : bool
         Whether they are the same circuit.
     registers : int
-        Bits of the RTL's registers, of which each was compared.
+        Bits of the RTL's registers that were compared: all that matter.
     seconds : float
         What the answer took.
     tool : str
@@ -117,11 +118,8 @@ def _pins(library: Library, cell: str) -> tuple[str, str, str]:
     return clock[1], data[1], outputs[0]
 
 
-def _everted(netlist: Netlist, library: Library, shown: dict[str, int]) -> tuple[str, list[str]]:
-    """Return a netlist without registers, and the nets that they drove.
-
-    What they hold and will hold are ports; so is what the nets named in `shown` carry.
-    """
+def _everted(netlist: Netlist, library: Library) -> tuple[str, list[str]]:
+    """Return a netlist whose registers are ports, what they hold and will hold, and their nets."""
     text, driven = netlist.text, []
     for cell in filter(library.is_register, netlist.cells):
         clock, data, output = _pins(library, cell)
@@ -137,59 +135,98 @@ def _everted(netlist: Netlist, library: Library, shown: dict[str, int]) -> tuple
         text = re.sub(rf"(?m)^  {cell} \S+ +\(\n((?:    \..*\n)+)  \);\n", turned, text)
     if len(driven) != netlist.registers(library):
         raise ProofError(f"not all registers of {netlist.top} are written as Yosys writes them")
-    lost = [name for name in shown if not re.search(rf"(?m)^  wire .*\b{name};", text)]
-    if lost:
-        raise ProofError(f"{netlist.top} has no net for register {', '.join(lost)}")
-    nets = ", ".join(reversed(shown)) or "1'b0"
-    state = max(len(driven), 1)
-    ports = (
-        f"  input [{state - 1}:0] now;\n  output [{state - 1}:0] next;\n"
-        f"  output [{max(sum(shown.values()), 1) - 1}:0] shown;\n  assign shown = {{{nets}}};\n"
-    )
+    last = max(len(driven), 1) - 1
+    ports = f"  input [{last}:0] now;\n  output [{last}:0] next;\n"
     text, modules = re.subn(
-        r"(?m)^module (\w+)\((.*)\);\n", rf"module \1_gate(\2, now, next, shown);\n{ports}", text
+        r"(?m)^module (\w+)\((.*)\);\n", rf"module \1_gate(\2, now, next);\n{ports}", text
     )
     if modules != 1:
         raise ProofError(f"the netlist of {netlist.top} must be one module, not {modules}")
     return text, driven
 
 
-def _steps(unit: Unit, held: dict[str, int], count: int) -> str:
+def _bits(held: dict[str, int]) -> list[str]:
+    """Return the bits of registers, as a netlist names them."""
+    return [
+        f"{name}[{k}]" if width > 1 else name for name, width in held.items() for k in range(width)
+    ]
+
+
+def _matched(unit: Unit, text: str, held: dict[str, int], driven: list[str]) -> list[str]:
+    """Return for each bit of the RTL's registers what it should be in the netlist.
+
+    That is a place among its registers, a constant as ``1'b0``, or nothing. The bit of the same
+    name, or else, as Yosys merges in the RTL what must be equal, one that is then the same. This is
+    but a guess, which the proof checks.
+    """
+    place = {net: str(k) for k, net in enumerate(driven)}
+    bits = _bits(held)
+    if all(bit in place for bit in bits):
+        return [place[bit] for bit in bits]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "rtl.v").write_text(text)
+        script = (
+            f"read_verilog rtl.v; synth -flatten -noabc -top {unit.module}; write_json rtl.json"
+        )
+        status, said = yosys("-q", "-p", script, folder=folder)
+        if status:
+            raise ProofError(f"no registers of {unit.name} to match: {said.strip()[-300:]}")
+        nets = json.loads((folder / "rtl.json").read_text())["modules"][unit.module]["netnames"]
+    joined = {
+        bit: net
+        for name, row in nets.items()
+        for bit, net in zip(_bits({name: len(row["bits"])}), row["bits"], strict=True)
+    }
+    known = {joined[bit]: where for bit, where in place.items() if bit in joined}
+    known |= {value: f"1'b{value}" for value in "01"}
+    return [place.get(bit) or known.get(joined.get(bit), "") for bit in bits]
+
+
+def _steps(unit: Unit, held: dict[str, int], count: int, matched: list[str]) -> str:
     """Return a step of the netlist, and one of the RTL that begins where the netlist's does.
 
     Both are modules whose input `now` is what the netlist's registers hold, and whose output
-    `shown` what the RTL's will hold: by the netlist, what its nets carry a step later.
+    `shown` what the RTL's will hold. What matches nothing is an input of the RTL, `free`, so that
+    nothing else may depend on it, and is not shown.
     """
-    state, after = max(count, 1), max(sum(held.values()), 1)
-    gate = f"{unit.module}_gate"
-    outputs = {n: p for n, p in unit.ports.items() if p.member.flow == wiring.Out}
-    both = ", ".join(f".{name}({name})" for name in unit.ports)
-    places, low = {}, 0
-    for name, width in held.items():
-        places[name] = f"[{low + width - 1}:{low}]"
-        low += width
-    rtl = "".join(
-        f", .{name}__now(before{place}), .{name}__next(shown{place})"
-        for name, place in places.items()
-    )
-    inputs = ", ".join(f".{name}({name})" for name in unit.ports if name not in outputs)
+    matched = matched or ["1'b0"]
+    state, bits = max(count, 1), len(matched)
     ports = unit.ports | {
         "now": Port(wiring.In(state), "what the netlist's registers hold"),
-        "shown": Port(wiring.Out(after), "what the RTL's registers will hold"),
+        "free": Port(wiring.In(bits), "what registers of the RTL alone hold"),
+        "shown": Port(wiring.Out(bits), "what the RTL's registers will hold"),
     }
-    nothing = "" if held else "  assign shown = 0;\n"
+    pins = ", ".join(f".{name}({name})" for name in unit.ports)
+
+    def picked(vector: str, other: str) -> str:
+        places = (
+            m if "'" in m else f"{vector}[{m}]" if m else other.format(k)
+            for k, m in reversed(list(enumerate(matched)))
+        )
+        return f"{{{', '.join(places)}}}"
+
+    registers, low = "", 0
+    for name, width in held.items():
+        part = f"[{low + width - 1}:{low}]"
+        registers += f", .{name}__now(before{part}), .{name}__next(after{part})"
+        low += width
+    zero = "1'b0"
+    known = "".join(str(int(m != "")) for m in reversed(matched))
+    after = "after" if held else "before"
     return wrapper(
         "gate_step",
         ports,
         f"  wire [{state - 1}:0] next;\n"
-        f"  {gate} gate_now ({both}, .now(now), .next(next));\n"
-        f"  {gate} gate_next ({inputs}, .now(next), .shown(shown));\n",
+        f"  {unit.module}_gate gate ({pins}, .now(now), .next(next));\n"
+        f"  assign shown = {picked('next', zero)};\n",
     ) + wrapper(
         "rtl_step",
         ports,
-        f"  wire [{after - 1}:0] before;\n"
-        f"  {gate} gate_now ({inputs}, .now(now), .shown(before));\n"
-        f"  {unit.module} rtl_now ({both}{rtl});\n{nothing}",
+        f"  wire [{bits - 1}:0] before = {picked('now', 'free[{}]')};\n"
+        f"  wire [{bits - 1}:0] after;\n"
+        f"  {unit.module} rtl ({pins}{registers});\n"
+        f"  assign shown = {after} & {bits}'b{known};\n",
     )
 
 
@@ -217,13 +254,14 @@ def equivalent(
     which, begun = checker(), time.perf_counter()
     text = verify.exported(unit)
     held = widths(text)
-    gate, driven = _everted(netlist, library, held)
+    gate, driven = _everted(netlist, library)
+    matched = _matched(unit, text, held, driven)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "cells.lib").write_text(library.text)
         (folder / "rtl.v").write_text(everted(text) if held else text)
         (folder / "gate.v").write_text(gate)
-        (folder / "steps.v").write_text(_steps(unit, held, len(driven)))
+        (folder / "steps.v").write_text(_steps(unit, held, len(driven), matched))
         sides = "".join(_GRAPH.format(side=s, undefined=u) for s, u in _SIDES.items())
         (folder / "graphs.ys").write_text(_READ + sides)
         status, said = yosys("-q", "-s", "graphs.ys", folder=folder, timeout=timeout)
@@ -240,7 +278,7 @@ def equivalent(
     return Equivalence(
         unit=unit.name,
         equivalent=proved,
-        registers=sum(held.values()),
+        registers=sum(m != "" for m in matched),
         seconds=time.perf_counter() - begun,
         tool=which,
         difference=_difference(answer, held, driven) if refuted else "",
@@ -250,18 +288,16 @@ def equivalent(
 
 def _difference(answer: str, held: dict[str, int], driven: list[str]) -> str:
     """Return an output that differs, and for which inputs and registers, by their own names."""
-    bits = [f"{name}[{k}]" for name, width in held.items() for k in range(width)]
     own = {f"now[{k}]": f"register {net}" for k, net in enumerate(driven)}
-    own |= {f"shown[{k}]": f"what register {bit} takes" for k, bit in enumerate(bits)}
+    for k, bit in enumerate(_bits(held)):
+        own |= {f"shown[{k}]": f"what register {bit} takes", f"free[{k}]": f"register {bit}"}
     found = re.search(r"Output (\S+): Value in Network1 = (\d)\. Value in Network2 = (\d)", answer)
     if not found:
         raise ProofError(f"{_CHECKER} did not say what differs: {answer.strip()[-200:]}")
-    pattern = answer.partition("Input pattern:")[2].split()
-    given = [
-        f"{own.get(bit, bit)} = {value}" for bit, _, value in (p.partition("=") for p in pattern)
-    ]
+    ones = re.findall(r"(\S+)=1\b", answer.partition("Input pattern:")[2])
+    where = ", ".join(own.get(bit, bit) for bit in ones) or "no input or register"
     output, rtl, gate = found.groups()
-    return f"{own.get(output, output)} is {gate}, not {rtl}, for {', '.join(given) or 'anything'}"
+    return f"{own.get(output, output)} is {gate}, not {rtl}, where of all that matters {where} is 1"
 
 
 def _ask(folder: Path, command: str, timeout: float) -> str:
