@@ -28,7 +28,7 @@ dfflibmap -liberty cells.lib
 abc -liberty cells.lib -constr abc.constr
 opt_clean -purge
 tee -q -o statistics.txt stat -liberty cells.lib
-write_verilog -noattr -noexpr netlist.v
+write_verilog -noattr -noexpr -simple-lhs netlist.v
 """
 """The flow, the same for every format: all of one unit in one module, plain gates, ABC's mapping
 for delay, and buffers and sizes as the loads want them."""
