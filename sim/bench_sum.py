@@ -112,8 +112,8 @@ def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Ba
         pair = programs.carries(rng)
         yield _spread(unit, columns, pair, rng, np.zeros(len(pair[0]), np.uint32))
     else:
-        pair, words = programs.rounding_patterns(rng)
-        yield _spread(unit, columns, pair, rng, words)
+        for pair, words in (programs.rounding_patterns(rng), programs.lone_bits()):
+            yield _spread(unit, columns, pair, rng, words)
 
 
 def _program(job: Job, name: str, rng: np.random.Generator) -> list[Batch]:
@@ -131,12 +131,12 @@ def count(job: Job) -> int:
 
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
     alternations, 81 x 81 pairs of special products; for exact sums 75 x 74 runs of ones, for FP32
-    81 distances x 36 significands x 8; each kind padded to all columns.
+    81 distances x 36 significands x 8 and 62 words of one bit; each kind padded to all columns.
     Then the random ones, as `_program` draws them.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
-    kinds.append(75 * 74 if _is_exact(UNITS[job.unit]) else 81 * 36 * 8)
+    kinds += [75 * 74] if _is_exact(UNITS[job.unit]) else [81 * 36 * 8, 2 * 31]
     vectors = sum(-(-kind // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)
     return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))

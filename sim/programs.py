@@ -140,6 +140,13 @@ def rounding_patterns(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.ui
     return (both[:, :1], both[:, 1:]), np.array(words, np.uint32)
 
 
+def lone_bits() -> tuple[Pair, npt.NDArray[np.uint32]]:
+    """Return the product zero, and FP32 words of one bit and a sign to add it to: none is zero."""
+    words = [sign << 31 | 1 << bit for sign in (0, 1) for bit in range(31)]
+    zeros = np.zeros((len(words), 1), np.uint8)
+    return (zeros, zeros), np.array(words, np.uint32)
+
+
 def random_words(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.uint32]:
     """Draw FP32 words to start from: any, near the products, subnormal, and special ones."""
     near = rng.standard_normal(shape) * np.exp2(rng.integers(-60, 60, shape))
