@@ -79,6 +79,7 @@ def decoder(*formats: Minifloat) -> Callable[[Module, Value, str], PureInterface
     """
     width = max(one.fraction_width for one in formats)
     exponent_width = max(one.exponent_width for one in formats)
+    narrow = min(one.exponent_width for one in formats)
     bias = max(one.bias for one in formats)
     ports = unpacked(width + 1, 1 - bias - width, bias + 1)
 
@@ -106,7 +107,7 @@ def decoder(*formats: Minifloat) -> Callable[[Module, Value, str], PureInterface
         value = signature(ports).create(path=(name,))
         m.d.comb += [
             value.sign.eq(code[WIDTH - 1]),
-            value.exponent.eq(exponent - zeros - bias),
+            value.exponent.eq(without_bias(exponent, zeros, narrow)),
             value.significand.eq(Cat(significand, normal | something) & ~nan.replicate(width + 1)),
             value.zero.eq(~normal & ~something),
             value.inf.eq(inf),
@@ -143,21 +144,31 @@ def normal_form(normal: Value, fraction: Value) -> tuple[Value, Value]:
     return shifted, zeros
 
 
+def without_bias(exponent: Value, zeros: Value, narrow: int) -> Value:
+    """Return an exponent field less its bias and less the zeros of a subnormal, up to two.
+
+    The bias is one less than the weight of the leading bit, whose inverse is a sign: so one less
+    the zeros is left to be added, which is one, nothing, or minus one. Minus one goes to a
+    subnormal number of the narrower exponent, whose bits below the sign are so many zeros.
+    """
+    field = Cat(exponent[:-1], ~exponent[-1], ~exponent[-1])
+    up, down = ~zeros.any(), zeros[1:].any()
+    flips = [up & field[:k].all() | (down if k < narrow else 0) for k in range(len(field))]
+    return (field ^ Cat(flips)).as_signed()
+
+
 def operand(name: str, *formats: Minifloat) -> Operand:
     """Return one format as an operand, or two, whose codes have a select above them."""
-    largest = max(
-        formats, key=lambda one: one.bias
-    )  # both have the largest exponent of the wider one, or less
+    widest = max(formats, key=lambda one: one.bias)  # has the largest value of all
     width = max(one.fraction_width for one in formats)
-    top = largest.beyond - 1
-    fraction = top & (1 << largest.fraction_width) - 1
-    hidden = 1 << largest.fraction_width
+    exponent, fraction = divmod(widest.beyond - 1, 1 << widest.fraction_width)
+    significand = 1 << widest.fraction_width | fraction
     return Operand(
         name=name,
         width=WIDTH + len(formats) - 1,
         significand_width=width + 1,
         min_exponent=min(1 - one.bias - one.fraction_width for one in formats),
-        max_exponent=(top >> largest.fraction_width) - largest.bias,
-        max_significand=(hidden | fraction) << width - largest.fraction_width,
+        max_exponent=exponent - widest.bias,
+        max_significand=significand << width - widest.fraction_width,
         decode=decoder(*formats),
     )
