@@ -50,10 +50,16 @@ class Encoder(Combinational):
 
     Notes
     -----
-    The exponent continues the mantissa, so rounding is one addition: a carry out of the kept bits
-    lands on the next binade's first value. The biased exponent e becomes HiF8's sign and magnitude
-    without an adder of its own: below one, |E| is e inverted; from one on, E is e plus 1 without
-    its leading bit, and that 1 rides in the same addition.
+    Rounding is a step of one on a scale of six bits, whatever the binade. A code without its sign
+    and the sign of its exponent has six bits: its head, dot field and magnitude of the exponent,
+    then its mantissa. Where E >= 0 these count up with the value, through all binades; where E < 0
+    they do so with an inverted head, up to E = -1, whose next is E = 0, and from the denormals on,
+    whose last has the next 0. So `rank` is put on that scale before it is rounded, and takes the
+    shape of a code after. The biased exponent needs no adder for it: below zero its low bits are
+    |E| inverted, from zero on they are E - 1.
+
+    F >= T is decided on both sides of the cut: before it each two bits become a digit that is more
+    or less, after it those are compared, below one that settles what HR does not.
     """
 
     stages = 2
@@ -84,53 +90,88 @@ class Encoder(Combinational):
         )
 
     def logic(self, m: Module, inputs: Values, stage: Stage) -> Values:
-        """Build the encoder: unpack, decide, round, pack."""
+        """Build the encoder: unpack, put on the scale, decide; then round and pack."""
         x = data.View(float_layout(self.source), inputs["x"])
         exponent, fraction = self._normalise(m, x)
-        bias = (1 << len(exponent) - 1) - 1
+        low, middle, high = exponent[:5], exponent[5:-1], exponent[-1]
 
-        def at_least(limit: int) -> Value:
-            """Whether E >= limit; holds for NaN and infinities too."""
-            return exponent >= Const(limit + bias, len(exponent))
-
-        # The kept fraction bits follow from |E|: bit i of `kept` tells whether the bit with the
-        # weight 2^(i-3) is kept. The hidden bit always is, but in the binade below the smallest
-        # denormal, where discarding it means that it leads the discarded bits.
-        reach = [
-            max(g.magnitudes[-1] for g in f.DOT_FIELDS if g.magnitudes and g.mantissa_width >= n)
-            for n in (3, 2, 1)
-        ]
-        kept = Signal(3)
-        ulp = Signal(4)
-        tiny = Signal()
-        away = Signal()
-        up = Signal()
+        # E or, where it is negative, E - 1; either way the magnitude takes no more than inversions.
+        negative = Signal()
+        number = Signal(5)
+        magnitude = Signal(5)
+        denormal = Signal()
         m.d.comb += [
-            kept.eq(Cat(at_least(-limit) & ~at_least(limit + 1) for limit in reach)),
-            ulp.eq(Cat(kept, 1) & ~Cat(0, kept)),
-            tiny.eq(~at_least(f.MIN_EXPONENT)),
-            away.eq((fraction[-4:] & ulp).any() | tiny),
+            negative.eq(~high & ~low.all()),
+            number.eq(stepped(low, ~negative)),
+            magnitude.eq(number ^ negative.replicate(5)),
+            denormal.eq(~high & ~low[4]),
         ]
-        if self.has_hybrid:
-            compared = self._compare(m, x.fraction, fraction, ulp, tiny)
-            overflow = at_least(f.MAX_EXPONENT) & away
-            m.d.comb += up.eq(Mux(inputs["hybrid"] & ~kept[0], compared | overflow, away))
-        else:
-            m.d.comb += up.eq(away)
 
+        # Out of range, and at its upper end. What follows does not care what E is out of range.
+        zero = Signal()
+        huge = Signal()
+        last = Signal()
         nan = Signal()
-        m.d.comb += nan.eq(x.exponent.all() & x.fraction.any())
+        m.d.comb += [
+            zero.eq(~high & ~(low[3:].any() & ones(middle))),
+            huge.eq(high & (middle.any() | low[4] | low[:4].all())),
+            last.eq(high & number[:4].all() | huge),
+            nan.eq(x.exponent.all() & x.fraction.any()),
+        ]
+
+        rank = Signal(6)
+        m.d.comb += rank.eq(
+            Mux(
+                denormal,
+                Cat(number[:3], Const(7, 3)),
+                Mux(
+                    magnitude[3],
+                    Cat(fraction[-1:], number[:3], ~negative, ~negative),
+                    Mux(
+                        magnitude[2],
+                        Cat(fraction[-2:], number[:2], negative, ~negative),
+                        Cat(fraction[-3:], number[:2], negative),
+                    ),
+                ),
+            )
+        )
+        near = Signal()
+        tiny = Signal()
+        m.d.comb += [
+            near.eq(~magnitude[2:].any()),
+            tiny.eq(denormal & magnitude[:3].all()),
+        ]
+        discarded = self._discarded(m, fraction, denormal, Mux(denormal, tiny, magnitude[3]))
+
+        above = last & (huge | fraction[-2:].any())
+        capped = last & inputs["saturate"]
+        away = Signal()
+        stays = Signal()
+        m.d.comb += [
+            away.eq(Mux(near, fraction[-4], discarded[-1])),
+            stays.eq(above | capped),
+        ]
+        more, less = away & ~stays, ~away | stays
+        if self.has_hybrid:
+            compares = inputs["hybrid"] & ~near
+            raw = x.fraction
+            threshold = raw[: len(discarded)] if self.source is f.FP32 else Cat(1, raw[0])
+            exact = ~discarded.any() if self.keep_exact else 0
+            first = more & ~compares, Mux(compares, stays | exact, less)
+            more, less = (
+                Cat(*pair) for pair in zip(digits(discarded, threshold), first, strict=True)
+            )
         cut = stage(
             {
-                "base": Cat(fraction[-3:] & kept, exponent),
-                "ulp": ulp,
-                "up": up,
-                "from_one": at_least(0),
-                "huge": at_least(f.MAX_EXPONENT + 1),
-                "zero": ~at_least(f.MIN_EXPONENT - 1) | tiny & ~up | nan,
+                "rank": Cat((rank[0] | above) & ~capped, rank[1:] | huge.replicate(5)),
+                "more": more,
+                "less": less,
+                "negative": negative,
+                "denormal": denormal,
+                "tiny": tiny,
+                "zero": zero | nan,
                 "nan": nan,
                 "sign": x.sign,
-                "saturate": inputs["saturate"],
                 "nan_to_zero": inputs["nan_to_zero"],
             }
         )
@@ -173,70 +214,67 @@ class Encoder(Combinational):
         ]
         return exponent, fraction
 
-    def _compare(self, m: Module, raw: Value, fraction: Value, ulp: Value, tiny: Value) -> Value:
-        """Return F >= T of hybrid rounding: the leading discarded bits against the raw low bits."""
+    def _discarded(self, m: Module, fraction: Value, denormal: Value, more: Value) -> Value:
+        """Return F of hybrid rounding where |E| >= 4; its first bit is what TA asks for.
+
+        One to four bits come before: two more where the result is a denormal, another with `more`.
+        """
         width = self.source.hybrid_width
-        top = len(fraction)
-
-        def window(n: int) -> Value:
-            """Return the leading bits below n kept ones."""
-            return Cat(fraction, 1)[top - n - width : top - n]
-
+        coarse = Signal(width + 1)
         discarded = Signal(width)
-        threshold = raw[:width] if self.source is f.FP32 else Cat(1, raw[0])
-        chosen = {2: ulp[1], 1: ulp[2], 0: ulp[3] & ~tiny, -1: tiny}
-        m.d.comb += discarded.eq(
-            Cat(
-                Cat(window(n)[bit] & select for n, select in chosen.items()).any()
-                for bit in range(width)
-            )
-        )
-        compared = discarded >= threshold
-        return compared & discarded.any() if self.keep_exact else compared
+        line = Cat(fraction, 1)[-width - 3 :]
+        m.d.comb += [
+            coarse.eq(Mux(denormal, line[2:], line[:-2])),
+            discarded.eq(Mux(more, coarse[1:], coarse[:-1])),
+        ]
+        return discarded
 
     def _pack(self, m: Module, cut: Values) -> Value:
         """Round, and put the code together."""
-        width = len(cut["base"]) - 3
-        rounded = Signal(data.StructLayout({"mantissa": 3, "exponent": width}))
-        step = Cat(
-            cut["ulp"][:3] & cut["up"].replicate(3), cut["from_one"] | cut["ulp"][3] & cut["up"]
-        )
-        m.d.comb += rounded.eq(cut["base"] + step)
-
-        # The largest dot field whose hidden leading one the magnitude has.
-        negative = Signal()
-        magnitude = Signal(5)
+        negative = cut["negative"]
+        up = Signal()
+        rank = Signal(6)
+        head = Signal(3)
+        small = Signal()
         body = Signal(7)
         m.d.comb += [
-            negative.eq(~rounded.exponent[-1]),
-            magnitude.eq(rounded.exponent[:5] ^ negative.replicate(5)),
-        ]
-        with m.If(magnitude[4]):
-            m.d.comb += body.eq(rounded.exponent[:3])  # a denormal: M = E + 23
-        for field in f.DOT_FIELDS[:-1]:
-            digits = field.exponent_width
-            with m.Elif(magnitude[digits - 1]) if digits else m.Else():
-                m.d.comb += body.eq(
-                    Cat(
-                        rounded.mantissa[3 - field.mantissa_width :],
-                        magnitude[: max(digits - 1, 0)],
-                        negative if digits else Const(0, 0),
-                        Const(field.prefix, field.prefix_width),
-                    )
+            up.eq(cut["more"] >= cut["less"]),
+            rank.eq(stepped(cut["rank"], up)),
+            head.eq(rank[3:] ^ negative.replicate(3)),
+            small.eq(~head[1:].any()),
+            body.eq(
+                Cat(
+                    rank[0],
+                    rank[1] ^ (negative & ~rank[5] & ~rank[4]),
+                    rank[2] ^ (negative & ~rank[5]),
+                    Mux(small, Mux(negative, ~cut["denormal"], ~head[0]), head[0]),
+                    Mux(small, head[0], negative),
+                    head[1:],
                 )
-
-        # Special values, saturation last.
-        infinite = Signal()
-        sign = Signal()
-        finished = Signal(7)
-        m.d.comb += [
-            infinite.eq(cut["huge"] | magnitude[4] & ~negative | (body == f.INF)),
-            sign.eq(Mux(cut["nan"], ~cut["nan_to_zero"], cut["sign"] & ~cut["zero"])),
+            ),
         ]
-        with m.If(cut["zero"]):
-            m.d.comb += finished.eq(f.ZERO)
-        with m.Elif(infinite):
-            m.d.comb += finished.eq(Cat(~cut["saturate"], Const(f.INF >> 1, 6)))
-        with m.Else():
-            m.d.comb += finished.eq(body)
-        return Cat(finished, sign)
+        sign = Mux(cut["nan"], ~cut["nan_to_zero"], cut["sign"] & ~cut["zero"])
+        return Cat(
+            Mux(cut["zero"], Const(f.ZERO, 7), body),
+            sign & (up | ~cut["tiny"]),
+        )
+
+
+def ones(value: Value) -> Value:
+    """Return whether all bits are set, if there are any."""
+    return value.all() if len(value) else Const(1)
+
+
+def stepped(value: Value, step: Value) -> Value:
+    """Return a value plus one bit."""
+    return value ^ Cat(step, *(step & value[:i].all() for i in range(1, len(value))))
+
+
+def digits(a: Value, b: Value) -> tuple[Value, Value]:
+    """Return, of every two bits, whether those of a are more and whether they are less."""
+
+    def more(a: Value, b: Value) -> Value:
+        high, low = slice(1, None, 2), slice(0, None, 2)
+        return a[high] & ~b[high] | (a[high] | ~b[high]) & a[low] & ~b[low]
+
+    return more(a, b), more(b, a)
