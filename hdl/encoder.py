@@ -60,6 +60,9 @@ class Encoder(Combinational):
 
     F >= T is decided on both sides of the cut: before it each two bits become a digit that is more
     or less, after it those are compared, below one that settles what HR does not.
+
+    Of a subnormal of FP16 no more is shifted than what rounding looks at: HiF8 keeps one bit of it,
+    or none.
     """
 
     stages = 2
@@ -181,36 +184,38 @@ class Encoder(Combinational):
         """Return exponent and fraction of a normal number in a format of the same bias pattern.
 
         Formats with the exponent range of FP32 pass as they are: their subnormals are far below
-        HiF8's smallest value. FP16's count: its exponent gets a bit and the bias 31, and subnormals
-        are shifted until their leading one is the hidden bit.
+        HiF8's smallest value. FP16's count: its exponent gets a bit and the bias 31, and what leads
+        a subnormal's fraction becomes the hidden bit. The first binade is one place away; in those
+        below, at most two bits after the leading one are looked at, so only those are shifted.
         """
         if self.source is not f.FP16:
             return x.exponent, x.fraction
-        shifted = x.fraction
-        zeros = []
-        for distance in (8, 4, 2, 1):
-            skip = Signal(name=f"skip_{distance}")
-            moved = Signal(len(x.fraction), name=f"shifted_{distance}")
-            m.d.comb += [
-                skip.eq(~shifted[-distance:].any()),
-                moved.eq(Mux(skip, shifted << distance, shifted)),
-            ]
-            zeros.insert(0, skip)
-            shifted = moved
+        top, width = x.exponent[-1], len(x.fraction)
         subnormal = Signal()
-        exponent = Signal(6)
-        fraction = Signal(len(x.fraction))
-        leading_zeros = Cat(*zeros)
+        below = Signal()
         m.d.comb += [
             subnormal.eq(~x.exponent.any()),
-            exponent.eq(
-                Mux(
-                    subnormal,
-                    Const(16, 6) - leading_zeros,
-                    Cat(x.exponent[:-1], ~x.exponent[-1], x.exponent[-1]),
-                )
-            ),
-            fraction.eq(Mux(subnormal, shifted << 1, x.fraction)),
+            below.eq(~Cat(x.fraction[-1], x.exponent).any()),
+        ]
+        # The eight binades from 2^-16 down to 2^-23 have the new exponent fields 15 to 8.
+        window = Cat(0, x.fraction[:-1])
+        digits: list[Value] = []
+        for distance in (4, 2, 1):
+            near, far = window[-distance - 2 :], window[-2 * distance - 2 : -distance]
+            leads = Signal(name=f"leads_{distance}")
+            window = Signal(distance + 2, name=f"window_{distance}")
+            m.d.comb += [
+                leads.eq(near[2:].any()),
+                window.eq(Mux(leads, near, far)),
+            ]
+            digits.insert(0, leads)
+        low = Cat(digits, window[2]) & below.replicate(4)
+        shifted = Cat(x.fraction[-4], Mux(below, window[:2], x.fraction[-3:-1]))
+        exponent = Signal(6)
+        fraction = Signal(width)
+        m.d.comb += [
+            exponent.eq(Cat(x.exponent[:-1] | low, ~top & ~below, top)),
+            fraction.eq(Mux(subnormal, Cat(Const(0, width - 3), shifted), x.fraction)),
         ]
         return exponent, fraction
 
