@@ -47,7 +47,7 @@ class _OfProduct(Property):
 def _kind(unit: Unit) -> str:
     """Return how a MAC accumulates, if it is one whose steps are claimed."""
     parameters = unit.parameters
-    plain = parameters.get("unit") is Mac and "interleave" not in parameters
+    plain = parameters.get("unit") is Mac and not {"interleave", "segments"} & set(parameters)
     return parameters["accumulator"] if plain else ""
 
 
