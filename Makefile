@@ -10,7 +10,7 @@ SYNCED := .venv/synced
 
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test bench figures release lint lock setup debian clean
+.PHONY: demo test bench cost figures release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
@@ -21,6 +21,12 @@ test: setup  ## every test
 
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench
+
+cost: setup  ## measure what units cost, and renew the results that README and report show
+	@$(BIN)/hif8 cost
+	@cp build/cost/cost.json analysis/measured/
+	@$(BIN)/python -c 'from pathlib import Path; from hif8.analysis import cost_blocks, figures; \
+	    cost_blocks.renew(Path("README.md")); figures.draw_gallery()'
 
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures

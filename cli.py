@@ -665,6 +665,7 @@ def cost(
 
     from .analysis import cost as job
     from .analysis import cost_table
+    from .analysis.figures import draw_cost
     from .hdl.synthesis import Library
 
     chosen, library = job.select(units or ()), Library.find(liberty)
@@ -680,7 +681,8 @@ def cost(
         console.print(text)
     if units:  # results of all units are kept, for what is read of them compares
         return
-    for path in job.save(done, build / "cost"):
+    saved = job.save(done, build / "cost")
+    for path in (*saved, *draw_cost(build / "cost")):
         console.print(str(path))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import files
-from .analysis import datasheet, digits, figures, report, results, values
+from .analysis import cost, cost_table, datasheet, digits, figures, report, results, values
 from .golden.encode import encode, quantize
 from .golden.matmul import matmul
 from .hdl import export
@@ -218,6 +218,7 @@ def run(
         figures=figures.read(build / "figures"),
         values_rows=values.compute(),
         manifest=manifest,
+        cost=cost_table.page(cost.read(cost.MEASURED)),
         datasheets={name: datasheet.address(name) for name in UNITS},
     )
     return Outcome(verdicts, classified, page)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files: written whole or not at all, read with one clear line for whatever is wrong with them.
 
-Imports nothing of the project; every room but `hdl` may use it.
+Imports nothing of the project; every room may use it.
 """
 
 import csv

@@ -74,7 +74,11 @@ SERIES = {
             },
         },
     ),
-    "mac_exact": Series("MAC, exact", "latency", _latencies("mac_exact", 1)),
+    "mac_exact": Series(
+        "MAC, exact",
+        "latency",
+        _latencies("mac_exact", 1) | {UNITS["mac_exact_fast"].latency: UNITS["mac_exact_fast"]},
+    ),
     "mac_fp32": Series(
         "MAC, FP32",
         "latency",

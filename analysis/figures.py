@@ -11,12 +11,22 @@ from types import ModuleType
 from typing import Any
 
 from .. import files
-from . import code_map, digits_figure, hybrid, mac_blocks, mac_timing, precision
+from . import (
+    code_map,
+    cost_blocks,
+    cost_growth_figure,
+    cost_precision,
+    digits_figure,
+    hybrid,
+    mac_blocks,
+    mac_timing,
+    precision,
+)
 
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
 """Where the pictures of the README lie, as part of the repository."""
-GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing")
+GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision")
 INDEX = "figures.json"
 
 
@@ -137,6 +147,48 @@ FIGURES = {
         module=mac_timing,
         pictures=(".svg",),
     ),
+    "cost_precision": Figure(
+        title="What precision and range cost",
+        caption=(
+            "Above: normally distributed values rounded to the nearest finite value of the format, "
+            "signal over rounding noise. Below: the area of a MAC core on standard cells against "
+            "that ratio at the best scale, and against the width of the scales at which it is at "
+            f"least {cost_precision.USABLE:.0f} dB: how far a tensor may be from its best scale, "
+            "or its parts from one another. With both FP8 formats each tensor is in the better "
+            "one. INT8's sum has 32 bits. Measured by hif8 cost."
+        ),
+        alt=(
+            "Lines of the signal to noise ratio over the scale, INT8 a narrow peak, HiF8 a wide "
+            "step; below, two scatter plots of area against precision and against range."
+        ),
+        module=cost_precision,
+    ),
+    "cost_blocks": Figure(
+        title="What the blocks cost, by format",
+        caption=(
+            "Area on standard cells in gate equivalents, and the longest path. All formats go "
+            "through one datapath; cores are without handshakes, their sum the only register. "
+            "HiF8 is coloured. Measured by hif8 cost."
+        ),
+        alt=(
+            "Panels of bars, one for each block: decoder, encoder, multiplier, MAC with an FP32 "
+            "and with an exact sum, and dot product; in each a bar for every format."
+        ),
+        module=cost_blocks,
+    ),
+    "cost_growth": Figure(
+        title="How cost grows with latency, lanes and arrays",
+        caption=(
+            "Above: area over the longest path, left and low is better; the lines go from the "
+            "lowest latency to the highest. Below: area divided by the products a cycle. All but "
+            "the encoder of latency 0 are streams with their handshakes. Measured by hif8 cost."
+        ),
+        alt=(
+            "Above, three lines of area over delay, which go left and up as registers are added. "
+            "Below, lines of the area for each product a cycle over lanes and over array size."
+        ),
+        module=cost_growth_figure,
+    ),
 }
 """All figures by the name of their files, in the order of the report."""
 
@@ -163,10 +215,7 @@ def build(out: Path) -> list[Path]:
     paths, index = [], []
     for name, figure in FIGURES.items():
         rows = figure.module.compute()
-        pictures = [out / f"{name}{suffix}" for suffix in figure.pictures]
-        for path in pictures:
-            figure.module.draw(rows, path)
-        paths += [*pictures, files.write_csv(out / f"{name}.csv", rows)]
+        paths += _write(name, rows, out)
         index.append(
             {
                 "name": name,
@@ -179,6 +228,30 @@ def build(out: Path) -> list[Path]:
         )
     text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
     return [*paths, files.write(out / INDEX, text.encode())]
+
+
+def _write(name: str, rows: list[Any], out: Path) -> list[Path]:
+    """Draw a figure in every way that it is drawn, and write its data."""
+    pictures = [out / f"{name}{suffix}" for suffix in FIGURES[name].pictures]
+    for path in pictures:
+        FIGURES[name].module.draw(rows, path)
+    return [*pictures, files.write_csv(out / f"{name}.csv", rows)]
+
+
+def draw_cost(results: Path) -> list[Path]:
+    """Draw the figures of cost from results that `analysis.cost.save` wrote, beside them.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    names = [name for name in FIGURES if name.startswith("cost_")]
+    return [
+        path
+        for name in names
+        for path in _write(name, FIGURES[name].module.compute(results), results)
+    ]
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report: one self-contained page of verdicts, figures and tables.
+"""The report: one self-contained page of verdicts, figures, costs and tables.
 
 Imports `analysis.page` and `hif8.files`; what was simulated, drawn and exported it is told by its
 caller.
@@ -37,6 +37,7 @@ def render(
     figures: Sequence[dict[str, Any]],
     values_rows: Sequence[dict[str, str]],
     manifest: dict[str, Any],
+    cost: dict[str, Any],
     datasheets: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report as one HTML file that needs no other file and no network.
@@ -61,6 +62,8 @@ def render(
         From `analysis.values.compute`.
     manifest : dict
         Of the exported Verilog: ``tool_versions`` and ``modules``.
+    cost : dict
+        Of `analysis.cost`: ``rows``, ``tools``, ``library``, and ``notes``, lines of text.
     datasheets : mapping of str, optional
         The addresses of the units' datasheets, which the page links to.
 
@@ -93,6 +96,8 @@ def render(
         figures=[figure | {"uri": data_uri(figure["svg"])} for figure in figures],
         values_rows=values_rows,
         manifest=manifest,
+        cost=cost,
+        stale=_stale(cost, manifest),
         datasheets=datasheets or {},
         commands=_commands(runs, demo, figures),
     )
@@ -194,6 +199,16 @@ def _sums(tables: list[dict[str, dict[str, list[int | None]]]]) -> dict[str, lis
         for line in lines
         if any(cell is not None for mode in first.values() for cell in mode[line])
     }
+
+
+def _stale(cost: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
+    """Return the units whose Verilog is no longer what was measured."""
+    hashes = {module["unit"]: module["sha256"] for module in manifest["modules"]}
+    return [
+        row["unit"]
+        for row in cost["rows"]
+        if hashes.get(row["unit"], row["sha256"]) != row["sha256"]
+    ]
 
 
 def _commands(

@@ -75,7 +75,7 @@ class Library:
     @cached_property
     def text(self) -> str:
         """What the file says."""
-        return self.path.read_text()
+        return self.path.read_text(errors="replace")
 
     @cached_property
     def cells(self) -> dict[str, str]:

@@ -83,6 +83,18 @@ MANIFEST = {
         }
     ],
 }
+COST_ROW = {
+    "unit": "decoder",
+    "kind": "decoder",
+    "format": "HiF8",
+    "ge": 1234.4,
+    "flip_flops": 0,
+    "delay_ns": 0.5,
+    "ecp5": {"luts": 2345, "ffs": 0, "mhz": 345.6},
+    "ice40": None,
+    "sha256": MANIFEST["modules"][0]["sha256"],
+}
+COST = {"rows": [COST_ROW], "library": "some_cells", "notes": ["as <measured> once"]}
 
 
 @pytest.fixture
@@ -92,6 +104,7 @@ def render(built: Path, tmp_path: Path) -> Any:
             "figures": figures.read(built),
             "values_rows": values.compute(),
             "manifest": MANIFEST,
+            "cost": COST,
         }
         page = report.render(tmp_path, verdicts=verdicts, demo=demo, **arguments | others)
         assert page == tmp_path / "index.html"
@@ -189,6 +202,21 @@ def test_page_shows_modules_values_figures_and_commands(render: Any, built: Path
         assert command in page.text
 
 
+def test_page_shows_costs_with_their_notes(render: Any) -> None:
+    html = render([PASS])
+    for cell in ("1,234", "0.50", "617", "2,345", "346", "\N{EN DASH}"):
+        assert f'<td class="number">{cell}</td>' in html
+    assert "some_cells" in html
+    assert "as <measured> once" in Page(html).text
+    assert "make cost" not in html
+
+
+def test_page_says_which_units_changed_since_they_were_measured(render: Any) -> None:
+    rows = [COST_ROW, COST_ROW | {"unit": "decoder", "sha256": "0"}, COST_ROW | {"unit": "other"}]
+    html = render([PASS], cost=COST | {"rows": rows[1:]})
+    assert "The Verilog of decoder is no longer what was measured" in Page(html).words
+
+
 def cells(html: str, line: str) -> list[str]:
     """Return the text of a table's line, found by its header."""
     (found,) = re.findall(rf'<tr><th scope="row">{line}</th>(.*?)</tr>', html)
@@ -262,5 +290,11 @@ def test_unwritable_folder_is_an_oserror(built: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         report.render(
-            tmp_path / "file", verdicts=[], demo=None, figures=[], values_rows=[], manifest=MANIFEST
+            tmp_path / "file",
+            verdicts=[],
+            demo=None,
+            figures=[],
+            values_rows=[],
+            manifest=MANIFEST,
+            cost=COST,
         )
