@@ -59,7 +59,8 @@ class Encoder(Combinational):
     |E| inverted, from zero on they are E - 1.
 
     F >= T is decided on both sides of the cut: before it each two bits become a digit that is more
-    or less, after it those are compared, below one that settles what HR does not.
+    or less, after it those are compared, below a first one that is more or less where HR does not
+    decide. What follows a long comparison is but a choice between two codes.
 
     Of a subnormal of FP16 no more is shifted than what rounding looks at: HiF8 keeps one bit of it,
     or none.
@@ -123,21 +124,13 @@ class Encoder(Combinational):
         ]
 
         rank = Signal(6)
-        m.d.comb += rank.eq(
-            Mux(
-                denormal,
-                Cat(number[:3], Const(7, 3)),
-                Mux(
-                    magnitude[3],
-                    Cat(fraction[-1:], number[:3], ~negative, ~negative),
-                    Mux(
-                        magnitude[2],
-                        Cat(fraction[-2:], number[:2], negative, ~negative),
-                        Cat(fraction[-3:], number[:2], negative),
-                    ),
-                ),
-            )
-        )
+        of_denormal = Cat(number[:3], Const(7, 3))
+        of_large = Cat(fraction[-1:], number[:3], ~negative, ~negative)
+        of_middle = Cat(fraction[-2:], number[:2], negative, ~negative)
+        of_near = Cat(fraction[-3:], number[:2], negative)
+        beside = Mux(magnitude[3], of_large, Mux(magnitude[2], of_middle, of_near))
+        m.d.comb += rank.eq(Mux(denormal, of_denormal, beside))
+
         near = Signal()
         tiny = Signal()
         m.d.comb += [
@@ -236,33 +229,32 @@ class Encoder(Combinational):
 
     def _pack(self, m: Module, cut: Values) -> Value:
         """Round, and put the code together."""
-        negative = cut["negative"]
         up = Signal()
-        rank = Signal(6)
-        head = Signal(3)
-        small = Signal()
         body = Signal(7)
-        m.d.comb += [
-            up.eq(cut["more"] >= cut["less"]),
-            rank.eq(stepped(cut["rank"], up)),
-            head.eq(rank[3:] ^ negative.replicate(3)),
-            small.eq(~head[1:].any()),
-            body.eq(
-                Cat(
-                    rank[0],
-                    rank[1] ^ (negative & ~rank[5] & ~rank[4]),
-                    rank[2] ^ (negative & ~rank[5]),
-                    Mux(small, Mux(negative, ~cut["denormal"], ~head[0]), head[0]),
-                    Mux(small, head[0], negative),
-                    head[1:],
-                )
-            ),
-        ]
+        m.d.comb += up.eq(cut["more"] >= cut["less"])
+
+        def shaped(rank: Value) -> Value:
+            """Return the code of a rank, without its sign."""
+            negative = cut["negative"]
+            head = rank[3:] ^ negative.replicate(3)
+            small = ~head[1:].any()
+            return Cat(
+                rank[0],
+                rank[1] ^ (negative & ~rank[5] & ~rank[4]),
+                rank[2] ^ (negative & ~rank[5]),
+                Mux(small, Mux(negative, ~cut["denormal"], ~head[0]), head[0]),
+                Mux(small, head[0], negative),
+                head[1:],
+            )
+
+        rank = cut["rank"]
+        if len(cut["more"]) > 2:  # it takes so long to compare that both codes may be ready before
+            m.d.comb += body.eq(Mux(up, shaped(stepped(rank, Const(1))), shaped(rank)))
+        else:
+            m.d.comb += body.eq(shaped(stepped(rank, up)))
+
         sign = Mux(cut["nan"], ~cut["nan_to_zero"], cut["sign"] & ~cut["zero"])
-        return Cat(
-            Mux(cut["zero"], Const(f.ZERO, 7), body),
-            sign & (up | ~cut["tiny"]),
-        )
+        return Cat(Mux(cut["zero"], Const(f.ZERO, 7), body), sign & (up | ~cut["tiny"]))
 
 
 def ones(value: Value) -> Value:
