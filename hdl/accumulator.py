@@ -389,7 +389,8 @@ def normalise_product(m: Module, product: PureInterface) -> tuple[Value, Value]:
     exponent = Signal(8, name="product_exponent")
     m.d.comb += [
         significand.eq(Mux(leads, product.significand, product.significand << 1)),
-        exponent.eq(product.exponent + Mux(leads, f.FP32.bias + 1, f.FP32.bias)),
+        # The bias is a zero before ones alone, so that one more is its complement.
+        exponent.eq(product.exponent + Cat((~leads).replicate(7), leads)),
     ]
     return significand, exponent
 

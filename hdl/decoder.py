@@ -35,7 +35,7 @@ def take_apart(m: Module, code: Value, name: str) -> Values:
         left-aligned; ``denormal``, whether the dot field is that of denormals, zero and NaN;
         ``nothing``, whether the code is zero or NaN; ``inf``.
     """
-    views = {field: data.View(code_layout(field), code) for field in f.DOT_FIELDS}
+    views = {field: data.View(code_layout(field), code) for field in reversed(f.DOT_FIELDS)}
     matches = {
         field.name: fields.prefix == field.prefix if field.prefix else ~fields.prefix.any()
         for field, fields in views.items()
@@ -55,10 +55,11 @@ def take_apart(m: Module, code: Value, name: str) -> Values:
             }
         exponents.append((matches[field.name], choice))
 
-    # The mantissa is in the lowest bits; where it is as wide as it can be, they are all of it.
+    # The mantissa is in the lowest bits; where it is as wide as it can be, it is all of them. The
+    # prefix of fields with less begins with 1.
     width = f.SIGNIFICAND_WIDTH - 1
     narrow = {field: fields for field, fields in views.items() if field.mantissa_width < width}
-    fewer = Cat(matches[field.name] for field in narrow).any()
+    fewer = next(iter(narrow.values())).prefix[-1]
     mantissas = [(~(denormal | fewer), {"mantissa": code[:width]})]
     for field, fields in narrow.items():
         below = Const(0, width - field.mantissa_width)
@@ -91,10 +92,11 @@ def decode(m: Module, code: Value, name: str) -> PureInterface:
     magnitude, negative = fields["magnitude"], fields["negative"]
     # A negated number keeps its lowest one and what is below; all above is inverted. Of the two
     # highest bits, E < 0 has both set, but for denormals below 2^-16.
-    largest = code_layout(f.DOT_FIELDS[-1])
+    inverted = (negative & magnitude[:k].any() for k in range(4))
+    last = data.View(code_layout(f.DOT_FIELDS[-1]), code).mantissa.all()
     exponent = Cat(
-        (magnitude[k] ^ (negative & magnitude[:k].any()) for k in range(4)),
-        negative & ~(fields["denormal"] & ~data.View(largest, code).mantissa.all()),
+        (bit ^ invert for invert, bit in zip(inverted, magnitude, strict=False)),
+        negative & ~(fields["denormal"] & ~last),
         negative,
     )
     sign = data.View(SIGN_MAGNITUDE, code).sign
