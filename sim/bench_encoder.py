@@ -48,7 +48,8 @@ def ties_of_hybrid(
     """Return positive words in which F is T, T + 1 and T - 1, so many for each exponent.
 
     F lies `apart` bits above T, so that they are equal if the significand repeats itself with that
-    period; one more or less in the lowest bits then moves T alone.
+    period; one more or less in the lowest bits then moves T alone. Ones or zeros at the end carry
+    that on, so that each bit in turn is the highest in which F and T differ.
     """
     m, width = source.fraction_width, source.hybrid_width
     kept = {e: 2 if abs(e) < 8 else 1 if abs(e) < 16 else 0 for e in _HYBRID_EXPONENTS}
@@ -56,7 +57,9 @@ def ties_of_hybrid(
     words = []
     for exponent, n in kept.items():
         apart = m - n - width
+        end = (1 << rng.integers(0, apart, samples)) - 1
         low = rng.integers(0, 1 << apart, samples)
+        low = np.where(rng.integers(0, 2, samples), low | end, low & ~end)
         if n < 0:  # the hidden bit leads F, and so the pattern
             low |= 1 << m % apart
         periodic = sum(low << start for start in range(0, m, apart))
