@@ -177,11 +177,11 @@ def format_of(unit: Unit) -> str:
 
 
 def devices(unit: Unit) -> list[fpga.Device]:
-    """Return the FPGAs that a unit is put into: of those that are there, where it has room."""
+    """Return the FPGAs that a unit is put into if it is exported: where it has room."""
     return [
         device
         for device in fpga.DEVICES.values()
-        if unit.products <= device.most_products and not device.missing
+        if unit.name in UNITS and unit.products <= device.most_products and not device.missing
     ]
 
 
@@ -267,6 +267,8 @@ def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
 def select(names: Sequence[str] = ()) -> list[Unit]:
     """Return the units of the given names, by default all, other formats' included.
 
+    Those that take a minute or more each are left out of a table of all, and must be named.
+
     Raises
     ------
     ValueError
@@ -276,7 +278,14 @@ def select(names: Sequence[str] = ()) -> list[Unit]:
     for name in names:
         if name not in every:
             raise ValueError(f"unit must be one of {', '.join(every)}, not {name!r}")
-    return [every[name] for name in dict.fromkeys(names or every)]
+    quick = [name for name, unit in every.items() if not _is_slow(unit)]
+    return [every[name] for name in dict.fromkeys(names or quick)]
+
+
+def _is_slow(unit: Unit) -> bool:
+    """Whether a unit takes a minute or more: a matrix engine, or a long dot product."""
+    most = {"fp32": 8}.get(unit.parameters.get("accumulator"), 16)
+    return unit.products > most or "matrix" in unit.name
 
 
 def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Row]:
