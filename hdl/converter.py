@@ -56,7 +56,6 @@ class ToFloat(Combinational):
         fields = take_apart(m, code, "code")
         sign = data.View(SIGN_MAGNITUDE, code).sign
         nan = fields["nothing"] & sign
-        zero = fields["nothing"] & ~sign
         if self.target is f.FP16:
             exponent, fraction = self._fp16(m, code, fields)
         else:
@@ -69,9 +68,9 @@ class ToFloat(Combinational):
         below = width - len(fraction)
         magnitude = Cat(fraction, exponent)
         for when, known, wanted in (
-            (zero, nothing, 0),
-            (nan, nothing, self.target.nan_bits),
+            (fields["nothing"], nothing, 0),
             (fields["inf"], beyond, self.target.inf_bits),
+            (nan, 0, self.target.nan_bits),
         ):
             magnitude = replaced(magnitude, when, known >> below, wanted >> below)
         cut = stage({"magnitude": magnitude, "sign": sign & ~nan})

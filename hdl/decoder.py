@@ -145,6 +145,12 @@ class Decoder(Combinational):
         Hidden bit and three mantissa bits, left-aligned.
     zero, inf, nan : Out(1)
         What the code stands for, at most one of them set.
+
+    Notes
+    -----
+    The exponent is stored as sign and magnitude, so it has no bias to take off. It is chosen among
+    the dot fields first and negated then, once for all of them, by inverting what is above its
+    lowest one: no carry runs.
     """
 
     def __init__(self) -> None:
