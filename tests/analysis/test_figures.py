@@ -43,7 +43,7 @@ def test_csv_has_a_line_per_row(name: str, built: Path) -> None:
     with (built / f"{name}.csv").open(newline="") as file:
         header, *lines = csv.reader(file)
     assert header == list(rows[0]._fields)
-    assert lines == [[str(cell) for cell in row] for row in rows]
+    assert lines == [["" if cell is None else str(cell) for cell in row] for row in rows]
 
 
 @NAMES
