@@ -62,7 +62,11 @@ def placed(m: Module, operand: Operand, values: Values, name: str) -> Values:
     bits = []
     for k, slot in enumerate(range(begins[0], begins[-1] + span)):
         here, beside = (Signal(name=f"{name}_{where}_slot_{k}") for where in ("in", "beside"))
-        starts = (values["slot"] == s for s in range(slot - span + 1, slot + 1) if s in begins)
+        starts = (
+            values["slot"] == s if s else ~values["slot"].any()
+            for s in range(slot - span + 1, slot + 1)
+            if s in begins
+        )
         m.d.comb += [
             here.eq(reduce(or_, starts) & values["finite"]),
             beside.eq(negative & ~here),
