@@ -69,13 +69,13 @@ def read(build: Path) -> Results:
     )
 
 
-def _files(folder: Path) -> list[Any]:
+def _files(folder: Path) -> list[dict[str, Any]]:
     """Return what the JSON files of a folder hold, in the order of their names."""
     return [_load(path) for path in sorted(folder.glob("*.json"))]
 
 
-def _load(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Return what a JSON file holds."""
+def _load(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds."""
     try:
         return json.loads(path.read_text())
     except ValueError:

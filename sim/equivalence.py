@@ -76,7 +76,11 @@ opt_clean
 write_aiger -zinit sequence.aig
 """
 _REACH = f"read_aiger sequence.aig; scorr; pdr -T {_TIMEOUT}"
-_REACHED = {"proved": "", "UNDECIDED": _NOTHING, "was asserted": "some sequence of inputs"}
+_REACHED = {
+    "Property proved": "",
+    "Property UNDECIDED": _NOTHING,
+    "was asserted in frame": "some sequence of inputs",
+}
 """What ABC says, and what it means."""
 
 
@@ -124,10 +128,18 @@ def _reach(faulty: Faulty, number: int) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sequence.v").write_text(_sequence(faulty, number))
-        yosys(folder, _SEQUENCE)
-        run = subprocess.run(
-            [_ABC, "-c", _REACH], cwd=folder, capture_output=True, text=True, check=False
-        )
+        try:
+            yosys(folder, _SEQUENCE, _TIMEOUT)
+            run = subprocess.run(
+                [_ABC, "-c", _REACH],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=2 * _TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            return _NOTHING
     for words, meaning in _REACHED.items():
         if words in run.stdout:
             return meaning

@@ -43,6 +43,16 @@ def need(name: str) -> None:
     skip_if(SIMULATORS[name].missing())
 
 
+@pytest.fixture(scope="session")
+def library():
+    """Return the standard cells, where they and what maps to them and times them are installed."""
+    from hif8.hdl import synthesis, timing
+
+    skip_if(synthesis.YOSYS.missing or timing.STA.missing)
+    skip_if(None if synthesis.OSU018.exists() else "qflow-tech-osu018 is not installed")
+    return synthesis.Library.find()
+
+
 @pytest.fixture
 def icarus() -> None:
     need("icarus")

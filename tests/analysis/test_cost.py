@@ -19,7 +19,7 @@ from conftest import ROOT, skip_if
 from hif8 import cli
 from hif8.analysis import cost, cost_blocks, cost_growth, cost_peers, cost_precision, cost_table
 from hif8.analysis.formats import HIF8
-from hif8.hdl import fpga, synthesis, timing
+from hif8.hdl import fpga, timing
 from hif8.hdl.configs import UNITS
 from hif8.hdl.synthesis import Library
 from rich.console import Console
@@ -27,13 +27,6 @@ from rich.console import Console
 SMALL = ["decoder", "encoder_fp32_ta", "multiplier", "mac_exact"]
 
 tools = pytest.mark.usefixtures("library")
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    skip_if(synthesis.YOSYS.missing or timing.STA.missing)
-    skip_if(None if synthesis.OSU018.exists() else "qflow-tech-osu018 is not installed")
-    return Library.find()
 
 
 @pytest.fixture(scope="module")

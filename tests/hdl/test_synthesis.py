@@ -6,19 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import skip_if
 from hif8.hdl import synthesis, timing
 from hif8.hdl.configs import UNITS
 from hif8.hdl.export import verilog
 from hif8.hdl.synthesis import Library, Netlist, synthesise
 from hif8.hdl.tools import SynthesisError
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    skip_if(synthesis.YOSYS.missing or timing.STA.missing)
-    skip_if(None if synthesis.OSU018.exists() else "qflow-tech-osu018 is not installed")
-    return Library.find()
 
 
 @pytest.fixture(scope="module")

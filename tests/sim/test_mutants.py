@@ -6,11 +6,12 @@ on the way is an error, never a fault that was noticed.
 """
 
 import json
+import shutil
 import sys
 from functools import partial
 
 import pytest
-from conftest import need
+from conftest import need, skip_if
 from hif8 import cli
 from hif8.hdl.configs import UNITS
 from hif8.sim import equivalence, faults, mutants, verify
@@ -160,6 +161,20 @@ def test_what_is_noticed_in_a_stream_is_never_proved_to_change_nothing(name, bui
         how = equivalence._STEP, equivalence._PROVE_STEP, equivalence._steps(faulty, past)
         said = equivalence._ask(faulty, noticed, *how)
         assert all(said[number] for number in noticed)
+
+
+@pytest.mark.parametrize("name", ["to_bf16_s2", "mac_exact"])
+def test_what_a_sequence_of_inputs_shows_is_reached_and_no_fault_at_all_is_not(name, builds):
+    need("verilator")
+    skip_if(None if shutil.which("yosys-abc") else "yosys-abc is not installed")
+    unit = UNITS[name]
+    faulty = faults.inject(unit, 16, 3)
+    alive = [fault.number for fault in faulty.faults]
+    _, killed = mutants.simulate(unit, faulty, alive, root=builds)
+    noticed = list(killed)[:3]
+    assert len(noticed) == 3
+    assert all(equivalence._reach(faulty, number) for number in noticed)
+    assert equivalence._reach(faulty, 0) == ""
 
 
 @pytest.mark.parametrize("name", ["to_bf16_s2", "mac_exact"])
