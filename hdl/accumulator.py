@@ -343,7 +343,7 @@ class Fp32:
         subtract = cut["subtract"]
         other = Signal(width + 3, name="other")
         m.d.comb += other.eq(cut["aligned"] ^ subtract.replicate(width + 3))
-        added = add_in_halves(m, Cat(Const(0, 3), cut["larger"]), other, subtract, "added")
+        added = add_in_parts(m, Cat(Const(0, 3), cut["larger"]), other, subtract, "added")
         kept = {name: cut[name] for name in ("exponent", "sign", "nan")}
         total = Cat(added[:-1], added[-1] & ~subtract)
         return {"sum": self._word(m, stage({"added": total, **kept}))}
@@ -395,12 +395,13 @@ def normalise_product(m: Module, product: PureInterface) -> tuple[Value, Value]:
     return significand, exponent
 
 
-def add_in_halves(m: Module, a: Value, b: Value, carry: Value, name: str) -> Value:
-    """Add two numbers of equal width and a carry: the upper half for both carries it may get.
+def add_in_parts(m: Module, a: Value, b: Value, carry: Value, name: str) -> Value:
+    """Add two numbers of equal width and a carry: the upper part for both carries it may get.
 
-    Then one of the two is chosen, and a carry has half as far to go.
+    Then one of the two is chosen, and a carry has less far to go. The lower part is the shorter:
+    of those tried, three eighths of the width gave the fastest MAC, and one of the smallest.
     """
-    half = (len(a) + 1) // 2
+    cut = 3 * len(a) // 8
 
     def plus(a: Value, b: Value, carry: Value, part: str) -> Value:
         """Add with the carry below the lowest bit: that is one adder, not two."""
@@ -408,9 +409,9 @@ def add_in_halves(m: Module, a: Value, b: Value, carry: Value, name: str) -> Val
         m.d.comb += added.eq(Cat(carry, a) + Cat(carry, b))
         return added[1:]
 
-    low = plus(a[:half], b[:half], carry, "low")
-    without = plus(a[half:], b[half:], Const(0, 1), "high")
-    with_one = plus(a[half:], b[half:], Const(1, 1), "high_plus_1")
+    low = plus(a[:cut], b[:cut], carry, "low")
+    without = plus(a[cut:], b[cut:], Const(0, 1), "high")
+    with_one = plus(a[cut:], b[cut:], Const(1, 1), "high_plus_1")
     return Cat(low[:-1], Mux(low[-1], with_one, without))
 
 

@@ -32,6 +32,7 @@ _SCRIPT = """
 read_rtlil unit.il
 proc -norom
 opt_expr
+opt_merge
 opt_clean -purge
 attrmap -remove init
 write_verilog -noattr unit.v

@@ -36,9 +36,9 @@ def test_a_faulty_engine_is_noticed(builds, monkeypatch):
     right = verify.exported
 
     def wrong(unit):
-        text, product = right(unit), "a_7_significand_1 * b_7_significand_1"
+        text, product = right(unit), "a_7_significand_1[2] ^ b_7_significand_1[2]"
         assert unit != demo.ENGINE or text.count(product) == 1
-        return text.replace(product, product.replace("*", "+"))
+        return text.replace(product, product.replace("^", "&"))
 
     monkeypatch.setattr(verify, "exported", wrong)
     assert not demo.classify(builds).bit_exact

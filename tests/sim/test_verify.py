@@ -142,10 +142,10 @@ FAULTS = [
     ("decoder", r"code\[6:0\] == 7'h6f", "code[6:0] == 7'h6e"),
     ("decoder", r"code\[6:5\] == 2'h2", "code[6:5] == 2'h3"),
     ("encoder_fp32_ta", r"\| x\[22:0\]", "| x[22:1]"),
-    ("encoder_fp32_ta", r">= 7'h69", ">= 7'h6a"),
-    ("encoder_fp32", r"discarded >= x", "discarded > x"),
-    ("to_fp32", r"8'h7f", "8'h7e"),
-    ("multiplier", r"\} \* \{", "} + {"),
+    ("encoder_fp32_ta", r"& x\[29:28\]", "| x[29:28]"),
+    ("encoder_fp32", r"up = (.*) >= ", r"up = \1 > "),
+    ("to_fp32", r"below_two = (\w+) \|", r"below_two = \1 &"),
+    ("multiplier", r"(half_5_5_\w+ = .*) \^", r"\1 &"),
     ("to_fp16_s2", r"assign i_ready = ", "assign i_ready = 1'h1 | "),
 ]
 
