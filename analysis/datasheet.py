@@ -200,10 +200,12 @@ def cost(module: dict[str, Any], results: Results) -> dict[str, Any] | None:
 
 def checks(module: dict[str, Any], results: Results) -> list[Check]:
     """Return a line for every check of a module that was run."""
-    unit = module["unit"]
-    lines = [_simulated(run, module["sha256"]) for run in results.verdicts.get(unit, ())]
+    unit, digest = module["unit"], module["sha256"]
+    lines = [_simulated(run, digest) for run in results.verdicts.get(unit, ())]
     proofs = results.proofs.get(unit)
-    if proofs:
+    if proofs and proofs[0].get("verilog") != digest:
+        lines.append(_outdated("proved", f"hif8 prove {unit}"))
+    elif proofs:
         proved = sum(proof["claim"]["proved"] for proof in proofs)
         refuted = sum(not proof["variant"]["proved"] for proof in proofs)
         what = (
@@ -215,7 +217,10 @@ def checks(module: dict[str, Any], results: Results) -> list[Check]:
         tool = proofs[0]["tool"]
         lines.append(Check(f"proved by {tool}", what, label, look, f"hif8 prove {unit}"))
     report = results.faults.get(unit)
-    if report:
+    if report and report.get("verilog") != digest:
+        how = "faults put into its gates"
+        lines.append(_outdated(how, f"hif8 mutate {unit}"))
+    elif report:
         found = Counter(fault["verdict"] for fault in report["faults"])
         what = (
             f"{len(report['faults']):,} faults, {found['killed']:,} noticed by the bench, "
@@ -224,9 +229,18 @@ def checks(module: dict[str, Any], results: Results) -> list[Check]:
         held = report["faults"] and not found["survived"]
         label, look = ("none survived", "pass") if held else ("some survived", "not run")
         lines.append(Check("faults put into its gates", what, label, look, f"hif8 mutate {unit}"))
-    if unit in results.netlists:
-        lines.append(_netlist(results.netlists[unit]))
+    netlist = results.netlists.get(unit)
+    if netlist and netlist.get("verilog") != digest:
+        lines.append(_outdated("netlist of cells", f"hif8 netlist {unit}"))
+    elif netlist:
+        lines.append(_netlist(netlist))
     return lines
+
+
+def _outdated(how: str, command: str) -> Check:
+    """Return the line of a result that is of other Verilog than the module's."""
+    what = "done with other Verilog than this file: run it again"
+    return Check(how, what, "OUTDATED", "not run", command)
 
 
 def _netlist(found: dict[str, Any]) -> Check:
@@ -249,8 +263,7 @@ def _simulated(run: dict[str, Any], digest: str) -> Check:
     """Return the line of a simulation, which counts for the Verilog alone that was simulated."""
     how = f"simulated under {run['simulator']} {run['simulator_version']}".strip()
     if run.get("verilog") != digest:
-        what = "other Verilog than this file was simulated: run it again"
-        return Check(how, what, "OUTDATED", "not run", run["command"])
+        return _outdated(how, run["command"])
     what = (
         f"{run['cases']:,} of {run['expected']:,} cases compared bit for bit with the golden "
         f"model, {run['mismatches']:,} mismatches"

@@ -92,7 +92,7 @@ class Exact:
     state : dict of Port
         ``sum``, the sum of the finite products in units of the smallest, and the flags.
     stages, adder_stages : int
-        How often `addend` and `add` call `stage`.
+        How often `addend` and the adder call `stage`.
     more_stages : int
         Whether `put` gives a further place for a register.
     most_segments : int
@@ -217,7 +217,7 @@ class Fp32:
     state : dict of Port
         ``sum``, an FP32 word: never -0, and no NaN but 0x7FC00000.
     stages, adder_stages : int
-        How often `addend` and `add` call `stage`.
+        How often `addend` and the adder call `stage`.
     """
 
     adder_stages = 2

@@ -113,11 +113,6 @@ SUM_FLAGS = {
 """What a sum of products is besides a number; at most one is set."""
 
 
-def flag_ports(flow: Flow) -> dict[str, Port]:
-    """Return the ports of `SUM_FLAGS` with the given direction."""
-    return {name: Port(flow(1), port.bits) for name, port in SUM_FLAGS.items()}
-
-
 @dataclass(frozen=True)
 class Operand:
     """A format of 8 bits or so that can be multiplied: what the datapath must know of it.

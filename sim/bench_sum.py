@@ -95,6 +95,23 @@ def _spread(
     return Batch(*map(laid_out, pair), words[chosen].reshape(vectors, columns))
 
 
+def _together(unit: Unit, columns: int, pair: programs.Pair, rng: np.random.Generator) -> Batch:
+    """Lay vectors out in the columns, all products of each in one beat, in lanes by chance."""
+    count, products = pair[0].shape
+    vectors = -(-count // columns)
+    chosen = np.arange(vectors * columns) % count
+    shape = vectors, 1, columns, unit.products
+    lanes = np.argsort(rng.random(shape), axis=-1)[..., :products]
+
+    def laid_out(codes: np.ndarray) -> np.ndarray:
+        full = np.zeros(shape, np.uint8)
+        rows = codes[chosen].reshape(*shape[:-1], products)
+        np.put_along_axis(full, lanes, rows, axis=-1)
+        return full
+
+    return Batch(*map(laid_out, pair), np.zeros((vectors, columns), np.uint32))
+
+
 def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Batch]:
     """Yield the vectors that are run whatever the effort."""
     pairs = [
@@ -112,8 +129,14 @@ def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Ba
         pair = programs.carries(rng)
         yield _spread(unit, columns, pair, rng, np.zeros(len(pair[0]), np.uint32))
     else:
-        for pair, words in (programs.rounding_patterns(rng), programs.lone_bits()):
+        for pair, words in (
+            programs.rounding_patterns(rng),
+            programs.rounding_runs(rng),
+            programs.lone_bits(),
+        ):
             yield _spread(unit, columns, pair, rng, words)
+        if unit.products >= 4:
+            yield _together(unit, columns, programs.broken_ties(), rng)
 
 
 def _program(job: Job, name: str, rng: np.random.Generator) -> list[Batch]:
@@ -131,12 +154,17 @@ def count(job: Job) -> int:
 
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
     alternations, 81 x 81 pairs of special products; for exact sums 75 x 74 runs of ones, for FP32
-    81 distances x 36 significands x 8 and 62 words of one bit; each kind padded to all columns.
-    Then the random ones, as `_program` draws them.
+    81 distances x 36 significands x 8, 33 distances x 24 lengths of runs x 12, 62 words of one bit
+    and, where they fit in a beat, for 1,275 pairs of exponents 4 ties; each kind padded to all
+    columns. Then the random ones, as `_program` draws them.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
-    kinds += [75 * 74] if _is_exact(UNITS[job.unit]) else [81 * 36 * 8, 2 * 31]
+    if _is_exact(UNITS[job.unit]):
+        kinds += [75 * 74]
+    else:
+        kinds += [81 * 36 * 8, 33 * 24 * 12, 2 * 31]
+        kinds += [4 * 1275] if UNITS[job.unit].products >= 4 else []
     vectors = sum(-(-kind // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)
     return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))

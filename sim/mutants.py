@@ -64,6 +64,8 @@ class Report:
         For all of it, building included.
     tool : str
         What made the faults.
+    verilog : str
+        The sha256 of the Verilog that they are in.
     faults : list of Fault
         All of them.
     """
@@ -73,6 +75,7 @@ class Report:
     healthy_cases: int
     seconds: float
     tool: str
+    verilog: str
     faults: list[Fault] = field(default_factory=list)
 
     def of(self, verdict: str) -> list[Fault]:
@@ -442,6 +445,7 @@ def run(
         healthy_cases=healthy,
         seconds=time.perf_counter() - begin,
         tool=tool(),
+        verilog=verify.digest(unit),
         faults=[replace(fault, **verdict(fault.number)) for fault in faulty.faults],
     )
 

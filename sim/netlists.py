@@ -46,6 +46,8 @@ class Checked:
         What the unit's bench said of it, under each simulator.
     equivalence : Equivalence
         Whether it is its RTL.
+    verilog : str
+        The sha256 of that RTL.
     """
 
     unit: str
@@ -55,6 +57,7 @@ class Checked:
     registers: int
     verdicts: list[Verdict]
     equivalence: Equivalence
+    verilog: str
 
     @property
     def passed(self) -> bool:
@@ -175,6 +178,7 @@ def check_all(
             registers=netlist.registers(library),
             equivalence=equivalent(unit, netlist, library),
             verdicts=[simulated(name) for name in simulators],
+            verilog=verify.digest(unit),
         )
         save(checked, saved)
         return checked

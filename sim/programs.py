@@ -140,6 +140,51 @@ def rounding_patterns(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.ui
     return (both[:, :1], both[:, 1:]), np.array(words, np.uint32)
 
 
+def rounding_runs(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]:
+    """Return single products and FP32 words whose sums end in runs of equal bits, then are rounded.
+
+    For every distance of -4 to 28 of the product below the word, every length of a run at the end
+    of the word's fraction, ones or zeros, under nothing, all ones or anything, added or subtracted:
+    so what rounds up, or is borrowed, goes through every run, to its end or out of the word. Half
+    of the products are powers of two, ties then.
+    """
+    rows, words = [], []
+    fractions = (0, (1 << 23) - 1, None)
+    for distance, length, ones, above, minus in product(
+        range(-4, 29), range(24), (0, 1), fractions, (0, 1)
+    ):
+        sign, power = (int(bit) for bit in rng.integers(2, size=2))
+        exponent = int(rng.integers(max(-44 + distance, -40), min(30 + distance, 40) + 1))
+        run = (1 << length) - 1
+        fraction = int(rng.integers(1 << 23)) if above is None else above
+        fraction = (fraction | run) ^ (0 if ones else run)
+        pairs = PRODUCTS[exponent - distance]
+        a, b = POWERS[exponent - distance] if power else pairs[rng.integers(len(pairs))]
+        rows.append((a | (sign ^ minus) << 7, b))
+        words.append(sign << 31 | (f.FP32.bias + exponent) << 23 | fraction)
+    both = np.array(rows, np.uint8)
+    return (both[:, :1], both[:, 1:]), np.array(words, np.uint32)
+
+
+def broken_ties() -> Pair:
+    """Return four products for one beat: a power of two, its last bit or none, a tie, and a push.
+
+    For every two exponents so far apart, of either sign: a tie that goes down alone, and is pushed
+    up; one that goes up, and is pushed down.
+    """
+    last, none = f.FP32.fraction_width, (f.ZERO, f.ZERO)
+    rows = []
+    for low, high in combinations(PRODUCTS, 2):
+        tie = high - last - 1
+        for sign, odd in product((0, f.SIGN_BIT), (False, True)) if tie > low else ():
+            push = sign ^ f.SIGN_BIT if odd else sign
+            pairs = (POWERS[high], POWERS[high - last] if odd else none, POWERS[tie], POWERS[low])
+            signs = zip(pairs, (sign, sign, sign, push), strict=True)
+            rows.append([(a | s if a else a, b) for (a, b), s in signs])
+    both = np.array(rows, np.uint8)
+    return both[..., 0], both[..., 1]
+
+
 def lone_bits() -> tuple[Pair, npt.NDArray[np.uint32]]:
     """Return the product zero, and FP32 words of one bit and a sign to add it to: none is zero."""
     words = [sign << 31 | 1 << bit for sign in (0, 1) for bit in range(31)]

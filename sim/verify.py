@@ -123,6 +123,11 @@ def exported(unit: Unit) -> str:
     return verilog(unit)
 
 
+def digest(unit: Unit, text: str = "") -> str:
+    """Return the sha256 of the Verilog that a result is about, by default the unit's exported."""
+    return hashlib.sha256((text or exported(unit)).encode()).hexdigest()
+
+
 def build(
     unit: Unit,
     name: str,
@@ -331,7 +336,7 @@ def run(
         note=note,
         command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
         first=tally["first"],
-        verilog=hashlib.sha256((text or exported(unit)).encode()).hexdigest(),
+        verilog=digest(unit, text),
         **{key: tally[key] for key in ("coverage", "latency", "interval", "random_products")},
     )
     outputs: Arrays = {}

@@ -169,6 +169,8 @@ class Proof:
         What both answers took, start of the prover included.
     tool : str
         Which prover gave them.
+    verilog : str
+        The sha256 of the Verilog that they are about.
     """
 
     unit: str
@@ -179,6 +181,7 @@ class Proof:
     settings: int
     seconds: float
     tool: str
+    verilog: str
 
     @property
     def passed(self) -> bool:
@@ -342,6 +345,7 @@ def prove(unit: Unit, wanted: Property, *, text: str = "", timeout: int = TIMEOU
         settings=1 << len(wanted.free(unit)),
         seconds=seconds,
         tool=prover,
+        verilog=verify.digest(unit, text),
     )
 
 

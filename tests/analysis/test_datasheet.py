@@ -59,7 +59,9 @@ COST = {
 
 
 TEXT = "the Verilog"
-COST["rows"][0]["sha256"] = VERDICT["verilog"] = hashlib.sha256(TEXT.encode()).hexdigest()
+for result in (VERDICT, PROOF, FAULTS, NETLIST):
+    result["verilog"] = hashlib.sha256(TEXT.encode()).hexdigest()
+COST["rows"][0]["sha256"] = hashlib.sha256(TEXT.encode()).hexdigest()
 
 
 def entry(name: str) -> dict[str, Any]:
@@ -166,6 +168,9 @@ def test_a_page_shows_what_is_known(known: Path) -> None:
         ("verify/decoder-icarus.json", VERDICT | {"mismatches": 1}, "MISMATCH"),
         ("verify/decoder-icarus.json", VERDICT | {"cases": 255}, "FAILED"),
         ("verify/decoder-icarus.json", VERDICT | {"verilog": "another's"}, "OUTDATED"),
+        ("prove/decoder.json", [PROOF | {"verilog": "another's"}], "OUTDATED"),
+        ("mutate/decoder.json", FAULTS | {"verilog": "another's"}, "OUTDATED"),
+        ("netlists/decoder.json", NETLIST | {"verilog": "another's"}, "OUTDATED"),
         ("prove/decoder.json", [PROOF | {"claim": {"proved": 0}}], "NOT PROVED"),
         ("prove/decoder.json", [PROOF | {"variant": {"proved": 1}}], "NOT PROVED"),
         (

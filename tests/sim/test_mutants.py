@@ -255,7 +255,7 @@ def test_the_command_ends_with_1_if_a_fault_survives(hif8, tmp_path, monkeypatch
         faults.Fault(1, "inv at A[0] of gate", "killed", 3),
         faults.Fault(2, "const0 at Y[0] of gate", "survived", note="code = 0x00: nan is 0x1"),
     ]
-    report = mutants.Report("decoder", 5, 256, 1.5, "yosys", two)
+    report = mutants.Report("decoder", 5, 256, 1.5, "yosys", "", two)
     monkeypatch.setattr(mutants, "run_all", lambda units, **how: [report])
     status, out, err = hif8("mutate", "decoder")
     assert (status, err) == (1, "")

@@ -52,7 +52,10 @@ def expected_sums(unit, simulator: str) -> int:
     lanes = {"verilator": 16, "icarus": 8}[simulator] // unit.products or 1
     columns = lanes * unit.parameters.get("interleave", 1)
     kinds = [75**2] * 2 + [600] * 2 + [1] * 6 + [9**4]
-    kinds += {"exact": [2 * 2775], "fp32": [81 * 36 * 8, 2 * 31]}[unit.parameters["accumulator"]]
+    if unit.parameters["accumulator"] == "exact":
+        kinds += [2 * 2775]
+    else:
+        kinds += [81 * 36 * 8, 9504, 2 * 31, 5100 * (unit.products >= 4)]
     rows = sum(math.ceil(kind / columns) for kind in kinds)
     products = RANDOM_PRODUCTS[simulator] / columns / unit.products
     return columns * (rows + expected_vectors((1, 2, 3, 5, 8, 16, 33, 64), 12, products))
