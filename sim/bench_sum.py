@@ -154,8 +154,8 @@ def count(job: Job) -> int:
 
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
     alternations, 81 x 81 pairs of special products; for exact sums 75 x 74 runs of ones, for FP32
-    81 distances x 36 significands x 8, 33 distances x 24 lengths of runs x 12, 62 words of one bit
-    and, where they fit in a beat, for 1,275 pairs of exponents 4 ties; each kind padded to all
+    81 distances x 36 significands x 8, 33 distances x 24 lengths of runs x 12, 124 words in which
+    one bit makes the difference and, where they fit in a beat, for 1,275 pairs of exponents 4 ties; each kind padded to all
     columns. Then the random ones, as `_program` draws them.
     """
     columns = _columns(job)
@@ -163,7 +163,7 @@ def count(job: Job) -> int:
     if _is_exact(UNITS[job.unit]):
         kinds += [75 * 74]
     else:
-        kinds += [81 * 36 * 8, 33 * 24 * 12, 2 * 31]
+        kinds += [81 * 36 * 8, 33 * 24 * 12, 4 * 31]
         kinds += [4 * 1275] if UNITS[job.unit].products >= 4 else []
     vectors = sum(-(-kind // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)

@@ -5,9 +5,9 @@ Imports `hif8.files`, `hdl` and the rest of `sim`. A netlist holds all faults of
 that chooses which one is active (`sim.faults`), so that one build simulates them all, in the cases
 of the unit's own bench: a combinational unit's one after the other (`sim.bench_mutants`), a
 stream's side by side, in the shadow of the unit without a fault (`sim.bench_shadows`). What a first
-part of the cases leaves alive goes to a SAT solver (`sim.equivalence`): a fault that changes no
-output for no input is equivalent; one that does must fall to all of the cases, or it has survived
-and the bench lacks one.
+part of the cases leaves alive, of a stream's faults what all do, goes to a SAT solver
+(`sim.equivalence`): a fault that changes no output for no input is equivalent; one that does must
+fall to all of the cases, or it has survived and the bench lacks one.
 """
 
 import importlib
@@ -420,17 +420,26 @@ def run(
 
     alive = [fault.number for fault in faulty.faults]
     healthy, killed = simulate(unit, faulty, alive, limit=_LIMIT, look=look, **how)
+
+    def all_cases(numbers: list[int]) -> None:
+        """Run faults in all there is: random cases, and carries to the top of a sum."""
+        nonlocal healthy
+        every = simulator(SIMULATOR).random_cases if random_cases is None else random_cases
+        numbers = [number for number in numbers if number not in killed]
+        if numbers:
+            healthy, late = simulate(unit, faulty, numbers, random_cases=every, **how)
+            killed.update(late)
+        numbers = [number for number in numbers if number not in killed]
+        if numbers and unit.streams and unit.max_products and not bench:
+            limits = how | {"bench": bench_limits.__name__}
+            killed.update(simulate(unit, faulty, numbers, **limits)[1])
+
+    if unit.streams:  # of which a solver may think for minutes
+        all_cases(alive)
     alive = [number for number in alive if number not in killed]
     notes = judge(faulty, alive) if alive else {}
-    different = [number for number in alive if notes[number]]
-    if different:
-        every = simulator(SIMULATOR).random_cases if random_cases is None else random_cases
-        healthy, late = simulate(unit, faulty, different, random_cases=every, **how)
-        killed |= late
-    different = [number for number in different if number not in killed]
-    if different and unit.streams and unit.max_products and not bench:  # carries to the top
-        how |= {"bench": bench_limits.__name__}
-        killed |= simulate(unit, faulty, different, **how)[1]
+    if not unit.streams:
+        all_cases([number for number in alive if notes[number]])
 
     def verdict(number: int) -> dict[str, object]:
         if number in killed:

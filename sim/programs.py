@@ -186,8 +186,15 @@ def broken_ties() -> Pair:
 
 
 def lone_bits() -> tuple[Pair, npt.NDArray[np.uint32]]:
-    """Return the product zero, and FP32 words of one bit and a sign to add it to: none is zero."""
-    words = [sign << 31 | 1 << bit for sign in (0, 1) for bit in range(31)]
+    """Return the product zero, and FP32 words to add it to in which one bit makes the difference.
+
+    Of either sign: none is zero, none of one bit above infinity is anything but NaN, and none with
+    one bit of infinity's missing is NaN.
+    """
+    inf, fraction = f.FP32.inf_bits, (1 << f.FP32.fraction_width) - 1
+    lone = [1 << bit for bit in range(31)]
+    beside = [inf | bit if bit <= fraction else inf ^ bit | fraction for bit in lone]
+    words = [sign << 31 | word for sign in (0, 1) for word in lone + beside]
     zeros = np.zeros((len(words), 1), np.uint8)
     return (zeros, zeros), np.array(words, np.uint32)
 
