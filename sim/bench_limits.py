@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bench of exact sums at their limit: as many of the largest products as a sum has room for.
 
-Imports `golden.format`, `sim.bench`, `sim.bench_matrix`, `sim.bench_sum` and `sim.streams`. It is
-no unit's own bench: a million cycles a sum are for a fast simulator, whose clock runs by itself
-while the codes stay the same.
+Imports `golden.format`, `sim.bench`, `sim.bench_matrix`, `sim.bench_sum`, `sim.programs` and
+`sim.streams`. It is no unit's own bench: a million cycles a sum are for a fast simulator, whose
+clock runs by itself while the codes stay the same.
 """
 
 import time
@@ -17,7 +17,7 @@ from cocotb.triggers import Timer
 
 from ..golden import format as f
 from ..hdl.configs import UNITS, Unit
-from . import bench_matrix, bench_sum
+from . import bench_matrix, bench_sum, programs
 from .bench import Job, Tally
 from .streams import reset, transact
 
@@ -70,6 +70,32 @@ def runs(unit: Unit, lanes: int) -> Iterator[Run]:
     )
 
 
+def carries(unit: Unit, lanes: int) -> Iterator[Run]:
+    """Yield vectors that come to a bit above a product, fall below it, and carry up to it again.
+
+    Two to the k beats of the largest products for every k; then, in one lane, less any power of two
+    and more another. Engines have none, for their cells are the same adders.
+    """
+    if unit.bench == "matrix":
+        return
+    beats = unit.max_products // unit.products
+    rng = np.random.default_rng(beats)
+    high = max(programs.POWERS)
+    for k in range(7, beats.bit_length() - 1):
+        codes = np.zeros((2, 3, lanes, unit.products), np.uint8)
+        codes[:, 0] = f.MAX
+        for lane in range(lanes):
+            low = int(rng.integers(min(programs.POWERS), high))
+            into = int(rng.integers(low, high))
+            codes[:, 1, lane, 0] = programs.POWERS[low]
+            codes[:, 2, lane, 0] = programs.POWERS[into]
+        signs = (np.arange(lanes) + k & 1)[:, None] * f.SIGN_BIT
+        signed = codes[0] | np.where(codes[0], signs, 0).astype(np.uint8)
+        signed[1] ^= np.where(codes[0, 1], f.SIGN_BIT, 0).astype(np.uint8)
+        a, b = (rows.reshape(3, -1) for rows in (signed, codes[1]))
+        yield Run(a, b, (1 << k, 1, 1))
+
+
 def as_batch(unit: Unit, lanes: int, run: Run) -> bench_sum.Batch | bench_matrix.Tiles:
     """Return a run as what the unit's own bench takes one at a time."""
     a, b = (run.codes(name)[None] for name in "ab")
@@ -84,7 +110,12 @@ def count(job: Job) -> int:
     """Return how many sums, or rows of sums, the bench must compare."""
     unit = UNITS[job.unit]
     each = unit.parameters["rows"] if unit.bench == "matrix" else job.lanes
-    return each * len(list(runs(unit, job.lanes)))
+    return each * len(_all(unit, job.lanes))
+
+
+def _all(unit: Unit, lanes: int) -> list[Run]:
+    """Return all that is run."""
+    return [*runs(unit, lanes), *carries(unit, lanes)]
 
 
 def _steps(unit: Unit, run: Run) -> list[tuple[int, dict[str, int]]]:
@@ -122,7 +153,7 @@ async def limits_as_golden(dut: object) -> None:
     how = {"gap": 0, "stall": 0, "rng": rng, "every": (1 << job.lanes) - 1}
     begin = time.perf_counter()
     await reset(dut)
-    for run in runs(unit, job.lanes):
+    for run in _all(unit, job.lanes):
         *steps, (_, last) = _steps(unit, run)
         for beats, ports in steps:
             assert await _hold(dut, ports, beats), "i_ready fell while the receiver took all"

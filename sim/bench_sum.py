@@ -126,8 +126,8 @@ def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Ba
             words = programs.random_words(rng, words.shape) * rng.integers(0, 2, words.shape)
         yield _spread(unit, columns, pair, rng, words.astype(np.uint32))
     if _is_exact(unit):
-        pair = programs.carries(rng)
-        yield _spread(unit, columns, pair, rng, np.zeros(len(pair[0]), np.uint32))
+        for pair in (programs.carries(rng), *programs.overflows(rng)):
+            yield _spread(unit, columns, pair, rng, np.zeros(len(pair[0]), np.uint32))
     else:
         for pair, words in (
             programs.rounding_patterns(rng),
@@ -153,15 +153,16 @@ def count(job: Job) -> int:
     """Return how many sums the bench must compare.
 
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
-    alternations, 81 x 81 pairs of special products; for exact sums 75 x 74 runs of ones, for FP32
-    81 distances x 36 significands x 8, 33 distances x 24 lengths of runs x 12, 124 words in which
-    one bit makes the difference and, where they fit in a beat, for 1,275 pairs of exponents 4 ties; each kind padded to all
-    columns. Then the random ones, as `_program` draws them.
+    alternations, 81 x 81 pairs of special products. For exact sums 75 x 74 runs of ones and 6 x 64
+    that outgrow a product; for FP32 81 distances x 36 significands x 8, 33 distances x 24 lengths
+    of runs x 12, 124 words in which one bit makes the difference and, where they fit in a beat, for
+    1,275 pairs of exponents 4 ties. Each kind is padded to all columns. Then the random ones, as
+    `_program` draws them.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
     if _is_exact(UNITS[job.unit]):
-        kinds += [75 * 74]
+        kinds += [75 * 74] + [64] * 6
     else:
         kinds += [81 * 36 * 8, 33 * 24 * 12, 4 * 31]
         kinds += [4 * 1275] if UNITS[job.unit].products >= 4 else []

@@ -100,6 +100,28 @@ def carries(rng: np.random.Generator) -> Pair:
     return both[:, 0], both[:, 1]
 
 
+def overflows(rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield vectors whose sums outgrow a product to a run of ones, through which a carry then goes.
+
+    Of two to the k of the largest products, of either sign, as one more makes a carry of k bits
+    above a product's; what is subtracted first, and added then, lets it come from any bit below.
+    """
+    low, high = min(PRODUCTS), max(PRODUCTS)
+    for k in range(1, 7):
+        rows = []
+        for sign in range(2):
+            for _ in range(32):
+                lowest = int(rng.integers(low, high - 1))
+                into = int(rng.integers(lowest, high))
+                powers = [POWERS[high]] * (1 << k) + [POWERS[lowest], POWERS[into]]
+                a, b = np.array(powers, np.uint8).T
+                minus = np.full(len(a), sign, np.uint8)
+                minus[-2] ^= 1
+                rows.append((a | minus * _SIGN, b))
+        both = np.array(rows, np.uint8)
+        yield both[:, 0], both[:, 1]
+
+
 def alternations() -> Iterator[Pair]:
     """Yield the largest and the smallest product in turn, of all signs; sums that cross zero."""
     for first, second in product((0, f.SIGN_BIT), repeat=2):

@@ -53,7 +53,7 @@ def expected_sums(unit, simulator: str) -> int:
     columns = lanes * unit.parameters.get("interleave", 1)
     kinds = [75**2] * 2 + [600] * 2 + [1] * 6 + [9**4]
     if unit.parameters["accumulator"] == "exact":
-        kinds += [2 * 2775]
+        kinds += [2 * 2775] + 6 * [64]
     else:
         kinds += [81 * 36 * 8, 9504, 4 * 31, 5100 * (unit.products >= 4)]
     rows = sum(math.ceil(kind / columns) for kind in kinds)
