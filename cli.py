@@ -676,6 +676,8 @@ def cost(
     shown = {"console": console, "transient": True, "disable": not console.is_terminal}
     rows = list(track(job.measure(chosen, library, build), "units", len(chosen), **shown))
     done = job.Cost.of(rows, chosen, library)
+    if not console.is_terminal:  # the names of units are whole, for commands take them
+        console.width = 132
     console.print(cost_table.table(done))
     for text in cost_table.texts(done):
         console.print(text)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figure: what a format's arithmetic costs against how precise it is, and over how wide a range.
 
-Imports `analysis.cost`, `analysis.cost_blocks`, `analysis.formats` and `analysis.plot`.
+Imports `analysis.cost`, `analysis.cost_blocks`, `analysis.formats`, `analysis.plot` and
+`analysis.snr`.
 """
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 
 from . import cost, plot
 from .cost_blocks import units_of
-from .formats import E4M3, E5M2, HIF8, POSIT8, Format, Style
+from .formats import E4M3, E5M2, HIF8, INT8, POSIT8, Format, Style
+from .snr import SCALES, USABLE, snr
 
-INT8 = Format("int8", "INT8", np.arange(-128.0, 128.0), 1.0, Style("#000000", "-", "P", 1.0))
 BOTH = Style("#009E73", (0, (6, 1.5, 1, 1.5)), "v")
 CHOICES: dict[str, tuple[tuple[Format, ...], Style]] = {
     "HiF8": ((HIF8,), HIF8.style),
@@ -28,11 +28,6 @@ CHOICES: dict[str, tuple[tuple[Format, ...], Style]] = {
     "INT8": ((INT8,), INT8.style),
 }
 """The formats that the hardware may take a tensor in, the better one each time; and the style."""
-
-SCALES = np.arange(-40, 40.25, 0.25)
-"""log2 of the standard deviations that are tried."""
-USABLE = 18.0
-"""In dB: a range is that of the scales with as much. A float of two significand bits has 19."""
 
 
 class Row(NamedTuple):
@@ -55,33 +50,6 @@ class Row(NamedTuple):
     range_binades: float
     ge_exact: float | None
     ge_fp32: float | None
-
-
-_erf = np.vectorize(math.erf)
-
-
-def snr(entry: Format, deviation: float) -> float:
-    """Return the signal to noise ratio, in dB, of normally distributed values that are rounded.
-
-    Parameters
-    ----------
-    entry : Format
-        Rounds to the nearest of its finite values, the largest included.
-    deviation : float
-        Standard deviation; the mean is zero.
-
-    Notes
-    -----
-    The squared error is integrated exactly, value by value, between the midpoints beside it.
-    """
-    v = entry.values / deviation
-    edges = np.concatenate([[-np.inf], (v[1:] + v[:-1]) / 2, [np.inf]])
-    density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
-    below = (1 + _erf(edges / math.sqrt(2))) / 2
-    moment = np.where(np.isinf(edges), 0, np.nan_to_num(edges, posinf=0, neginf=0) * density)
-    mass, first = np.diff(below), -np.diff(density)
-    noise = np.sum(mass - np.diff(moment) - 2 * v * first + v**2 * mass)
-    return float(-10 * np.log10(noise))
 
 
 def curve(formats: tuple[Format, ...]) -> npt.NDArray[np.float64]:

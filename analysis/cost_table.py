@@ -40,7 +40,9 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 
 def table(cost: Cost) -> Table:
     """Return the table of all rows, each kind of unit apart."""
-    shown = Table("kind", "unit", "format", box=SIMPLE_HEAD)
+    shown = Table("kind", box=SIMPLE_HEAD)
+    shown.add_column("unit", no_wrap=True)
+    shown.add_column("format")
     for column in COLUMNS:
         shown.add_column(column, justify="right")
     for kind in dict.fromkeys(row.kind for row in cost.rows):

@@ -132,9 +132,12 @@ E5M2 = _ieee("e5m2", "FP8-E5M2", ml_dtypes.float8_e5m2, Style("#56B4E9", (0, (1,
 FP16 = _ieee("fp16", "FP16", np.float16, Style("#000000", "-", "x", 1.0))
 BF16 = _ieee("bf16", "BF16", ml_dtypes.bfloat16, Style("#009E73", (0, (6, 1.5, 1, 1.5)), "+"))
 POSIT8 = _posit("posit8", "posit(8,2)", Style("#CC79A7", (0, (3, 1, 1, 1, 1, 1)), "D"))
+INT8 = Format("int8", "INT8", np.arange(-128.0, 128.0), 1.0, Style("#000000", "-", "P", 1.0))
 
 FORMATS = {entry.name: entry for entry in (HIF8, E4M3, E5M2, POSIT8, FP16, BF16)}
-"""All formats by name, in the order of legends and table columns."""
+"""All floating-point formats by name, in the order of legends and table columns."""
+EIGHT_BITS = {entry.name: entry for entry in (HIF8, E4M3, E5M2, POSIT8, INT8)}
+"""Those of 8 bits, and INT8, which needs a scale."""
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
