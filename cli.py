@@ -655,6 +655,9 @@ def cost(
     liberty: Annotated[
         Path | None, typer.Option(help="Cells; by default Debian's OSU 180 nm.")
     ] = None,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Also what takes minutes: large matrix engines.")
+    ] = False,
     commands: Annotated[
         bool, typer.Option("--commands", help="Write what the units' rows are measured with.")
     ] = False,
@@ -668,7 +671,7 @@ def cost(
     from .analysis.figures import draw_cost
     from .hdl.synthesis import Library
 
-    chosen, library = job.select(units or ()), Library.find(liberty)
+    chosen, library = job.select(units or (), slow=slow), Library.find(liberty)
     if commands:
         for unit in chosen:
             print(*job.write_files(unit, library, build), "cd - >/dev/null", "", sep="\n")

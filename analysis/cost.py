@@ -264,10 +264,10 @@ def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
     return commands
 
 
-def select(names: Sequence[str] = ()) -> list[Unit]:
+def select(names: Sequence[str] = (), *, slow: bool = False) -> list[Unit]:
     """Return the units of the given names, by default all, other formats' included.
 
-    Those that take a minute or more each are left out of a table of all, and must be named.
+    Those that take several minutes each are left out unless they are named, or `slow` is set.
 
     Raises
     ------
@@ -278,14 +278,13 @@ def select(names: Sequence[str] = ()) -> list[Unit]:
     for name in names:
         if name not in every:
             raise ValueError(f"unit must be one of {', '.join(every)}, not {name!r}")
-    quick = [name for name, unit in every.items() if not _is_slow(unit)]
-    return [every[name] for name in dict.fromkeys(names or quick)]
+    chosen = [name for name, unit in every.items() if slow or not _is_slow(unit)]
+    return [every[name] for name in dict.fromkeys(names or chosen)]
 
 
 def _is_slow(unit: Unit) -> bool:
-    """Whether a unit takes a minute or more: a matrix engine, or a long dot product."""
-    most = {"fp32": 8}.get(unit.parameters.get("accumulator"), 16)
-    return unit.products > most or "matrix" in unit.name
+    """Whether a unit takes several minutes: a large matrix engine."""
+    return unit.products > 32
 
 
 def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Row]:

@@ -95,7 +95,9 @@ def _spread(
     return Batch(*map(laid_out, pair), words[chosen].reshape(vectors, columns))
 
 
-def _together(unit: Unit, columns: int, pair: programs.Pair, rng: np.random.Generator) -> Batch:
+def _together(
+    unit: Unit, columns: int, pair: programs.Pair, rng: np.random.Generator, words: np.ndarray
+) -> Batch:
     """Lay vectors out in the columns, all products of each in one beat, in lanes by chance."""
     count, products = pair[0].shape
     vectors = -(-count // columns)
@@ -109,7 +111,7 @@ def _together(unit: Unit, columns: int, pair: programs.Pair, rng: np.random.Gene
         np.put_along_axis(full, lanes, rows, axis=-1)
         return full
 
-    return Batch(*map(laid_out, pair), np.zeros((vectors, columns), np.uint32))
+    return Batch(*map(laid_out, pair), words[chosen].reshape(vectors, columns))
 
 
 def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Batch]:
@@ -136,7 +138,8 @@ def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Ba
         ):
             yield _spread(unit, columns, pair, rng, words)
         if unit.products >= 4:
-            yield _together(unit, columns, programs.broken_ties(), rng)
+            pair, words = programs.broken_ties(rng)
+            yield _together(unit, columns, pair, rng, words)
 
 
 def _program(job: Job, name: str, rng: np.random.Generator) -> list[Batch]:
@@ -155,8 +158,8 @@ def count(job: Job) -> int:
     Directed: for each two of 75 exponents and either sign a sum, 600 that cancel twice, 6
     alternations, 81 x 81 pairs of special products. For exact sums 75 x 74 runs of ones and 6 x 64
     that outgrow a product; for FP32 81 distances x 36 significands x 8, 33 distances x 24 lengths
-    of runs x 12, 124 words in which one bit makes the difference and, where they fit in a beat, for
-    1,275 pairs of exponents 4 ties. Each kind is padded to all columns. Then the random ones, as
+    of runs x 12, 124 words in which one bit makes the difference and, where they fit in a beat,
+    2,775, 2 x 1,275 and 51 x 60 ties. Each kind is padded to all columns. Then the random ones, as
     `_program` draws them.
     """
     columns = _columns(job)
@@ -165,7 +168,7 @@ def count(job: Job) -> int:
         kinds += [75 * 74] + [64] * 6
     else:
         kinds += [81 * 36 * 8, 33 * 24 * 12, 4 * 31]
-        kinds += [4 * 1275] if UNITS[job.unit].products >= 4 else []
+        kinds += [2775 + 2 * 1275 + 51 * 60] if UNITS[job.unit].products >= 4 else []
     vectors = sum(-(-kind // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)
     return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))

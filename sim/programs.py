@@ -188,23 +188,46 @@ def rounding_runs(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32
     return (both[:, :1], both[:, 1:]), np.array(words, np.uint32)
 
 
-def broken_ties() -> Pair:
-    """Return four products for one beat: a power of two, its last bit or none, a tie, and a push.
+def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]:
+    """Return four products for one beat, and the word to add them to: a tie, and what breaks it.
 
-    For every two exponents so far apart, of either sign: a tie that goes down alone, and is pushed
-    up; one that goes up, and is pushed down.
+    A power of two, its last bit or none, half of that, and a push up or down, so that a tie that
+    goes down alone is pushed up, and one that goes up is pushed down. For every two exponents of
+    tie and push in the products, the rest in the word; where it can be, all in the products; and
+    for every tie a push in the word, by any of the 60 exponents below.
     """
     last, none = f.FP32.fraction_width, (f.ZERO, f.ZERO)
-    rows = []
-    for low, high in combinations(PRODUCTS, 2):
-        tie = high - last - 1
-        for sign, odd in product((0, f.SIGN_BIT), (False, True)) if tie > low else ():
-            push = sign ^ f.SIGN_BIT if odd else sign
-            pairs = (POWERS[high], POWERS[high - last] if odd else none, POWERS[tie], POWERS[low])
-            signs = zip(pairs, (sign, sign, sign, push), strict=True)
-            rows.append([(a | s if a else a, b) for (a, b), s in signs])
+    rows, words = [], []
+
+    def word(exponent: int, fraction: int, sign: int) -> int:
+        return sign << 31 | f.FP32.bias + exponent << 23 | fraction
+
+    def add(tie: int, push: int, odd: int, where: str) -> None:
+        sign = int(rng.integers(2))
+        high, against = tie + last + 1, sign ^ odd
+        powers = [high, high - last if odd else None, tie, push]
+        if where == "high":
+            powers[:2] = None, None
+            words.append(word(high, odd, sign))
+        elif where == "push":
+            powers[3] = None
+            words.append(word(push, 0, against))
+        else:
+            words.append(0)
+        pairs = [none if power is None else POWERS[power] for power in powers]
+        signs = zip(pairs, (sign, sign, sign, against), strict=True)
+        rows.append([(a | minus * f.SIGN_BIT if a else a, b) for (a, b), minus in signs])
+
+    for push, tie in combinations(PRODUCTS, 2):
+        add(tie, push, int(rng.integers(2)), "high")
+    fitting = [tie for tie in PRODUCTS if tie + last + 1 <= max(PRODUCTS)]
+    for tie, odd in product(fitting, (0, 1)):
+        for push in range(min(PRODUCTS), tie):
+            add(tie, push, odd, "")
+    for tie, below in product(fitting, range(1, 61)):
+        add(tie, tie - below, int(rng.integers(2)), "push")
     both = np.array(rows, np.uint8)
-    return both[..., 0], both[..., 1]
+    return (both[..., 0], both[..., 1]), np.array(words, np.uint32)
 
 
 def lone_bits() -> tuple[Pair, npt.NDArray[np.uint32]]:
