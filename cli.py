@@ -527,10 +527,11 @@ def mutate(
 def _show_faults(reports: "list[Report]") -> None:
     """Print what became of the faults of every unit, and each that survived."""
     table = Table("unit", box=SIMPLE_HEAD)
-    for column in ("faults", "killed", "equivalent", "survived", "median case", "s"):
+    verdicts = ("killed", "equivalent", "undecided", "survived")
+    for column in ("faults", *verdicts, "median case", "s"):
         table.add_column(column, justify="right")
     for report in reports:
-        numbers = (len(report.of(verdict)) for verdict in ("killed", "equivalent", "survived"))
+        numbers = (len(report.of(verdict)) for verdict in verdicts)
         table.add_row(
             report.unit,
             f"{len(report.faults):,}",
@@ -540,13 +541,15 @@ def _show_faults(reports: "list[Report]") -> None:
         )
     console.print(table)
     for report in reports:
-        for fault in report.of("survived"):
-            console.print(f"SURVIVED: {report.unit} fault {fault.number}: {fault.what}")
+        for fault in report.of("survived") + report.of("undecided"):
+            what = f"{report.unit} fault {fault.number}: {fault.what}"
+            console.print(f"{fault.verdict.upper()}: {what}")
             console.print(f"    shows at {fault.note}")
     every = [fault.verdict for report in reports for fault in report.faults]
     console.print(
         f"{len(every):,} faults in {len(reports)} units: {every.count('killed'):,} killed, "
-        f"{every.count('equivalent'):,} proved equivalent, {every.count('survived'):,} survived "
+        f"{every.count('equivalent'):,} proved equivalent, {every.count('undecided'):,} undecided, "
+        f"{every.count('survived'):,} survived "
         f"({reports[0].tool}, seed {reports[0].seed})"
     )
 

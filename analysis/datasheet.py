@@ -224,7 +224,8 @@ def checks(module: dict[str, Any], results: Results) -> list[Check]:
         found = Counter(fault["verdict"] for fault in report["faults"])
         what = (
             f"{len(report['faults']):,} faults, {found['killed']:,} noticed by the bench, "
-            f"{found['equivalent']:,} proved to change nothing, {found['survived']:,} survived"
+            f"{found['equivalent']:,} proved to change nothing, {found['undecided']:,} undecided, "
+            f"{found['survived']:,} survived"
         )
         held = report["faults"] and not found["survived"]
         label, look = ("none survived", "pass") if held else ("some survived", "not run")

@@ -21,7 +21,9 @@ _TIMEOUT = 60
 """Seconds a solver may think of one fault: the process is stopped, for `sat -timeout` is not
 heeded in a solver compiled to WASM."""
 _ABC = "yosys-abc"
-_NOTHING = f"nothing that was found within {_TIMEOUT} s"
+UNDECIDED = "nothing"
+"""What begins the answer if neither an input was found nor that there is none."""
+_NOTHING = f"{UNDECIDED} that was found within {_TIMEOUT} s"
 _PROVED = "no model found: SUCCESS!"
 _REFUTED = "model found: FAIL!"
 
@@ -98,7 +100,7 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
     -------
     dict of str
         For every fault nothing if no input tells it from the unit without a fault, of a stream no
-        sequence of inputs; else those that do, or that none were found in time.
+        sequence of inputs; else those that do, or what begins with `UNDECIDED`.
 
     Raises
     ------
@@ -124,7 +126,7 @@ def _reach(faulty: Faulty, number: int) -> str:
     and keeps the difference from where it is seen.
     """
     if shutil.which(_ABC) is None:
-        return f"nothing, but {_ABC} is not installed to look further: apt-get install yosys"
+        return f"{UNDECIDED}, but {_ABC} is not installed to look further: apt-get install yosys"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sequence.v").write_text(_sequence(faulty, number))

@@ -7,7 +7,8 @@ of the unit's own bench: a combinational unit's one after the other (`sim.bench_
 stream's side by side, in the shadow of the unit without a fault (`sim.bench_shadows`). What a first
 part of the cases leaves alive, of a stream's faults what all do, goes to a SAT solver
 (`sim.equivalence`): a fault that changes no output for no input is equivalent; one that does must
-fall to all of the cases, or it has survived and the bench lacks one.
+fall to all of the cases, or it has survived and the bench lacks one. Undecided is what neither the
+bench nor the solver, in its time, can tell from the unit without a fault.
 """
 
 import importlib
@@ -27,7 +28,7 @@ from ..hdl.configs import UNITS, Unit
 from . import bench_limits, bench_mutants, bench_shadows, verify
 from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
-from .equivalence import judge
+from .equivalence import UNDECIDED, judge
 from .faults import TOOL, Fault, Faulty, MutationError, bits_of, inject
 from .lanes import HANDSHAKES, lane_dtype
 from .lanes import shared as lanes_shared
@@ -445,7 +446,8 @@ def run(
         if number in killed:
             return {"verdict": "killed", "cases": killed[number]}
         if notes[number]:
-            return {"verdict": "survived", "note": notes[number]}
+            undecided = notes[number].startswith(UNDECIDED)
+            return {"verdict": "undecided" if undecided else "survived", "note": notes[number]}
         return {"verdict": "equivalent"}
 
     return Report(

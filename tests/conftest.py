@@ -79,7 +79,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
         "proved": f"proofs: {total('proved')} of {tests('proved')} properties proved for all "
         f"inputs, {total('refuted')} of {tests('refuted')} wrong variants refuted",
         "survived": f"faults in {tests('survived')} units: {total('killed')} killed, "
-        f"{total('equivalent')} proved equivalent, {total('survived')} survived",
+        f"{total('equivalent')} proved equivalent, {total('undecided')} undecided, "
+        f"{total('survived')} survived",
     }
     for name, line in lines.items():
         if tests(name):
