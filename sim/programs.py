@@ -194,7 +194,8 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
     A power of two, its last bit or none, half of that, and a push up or down, so that a tie that
     goes down alone is pushed up, and one that goes up is pushed down. For every two exponents of
     tie and push in the products, the rest in the word; where it can be, all in the products; and
-    for every tie a push in the word, by any of the 60 exponents below.
+    for every tie a push in the word, by any of the 60 exponents below. At last a larger product
+    that the word takes away again, so that what is left is shifted to the front.
     """
     last, none = f.FP32.fraction_width, (f.ZERO, f.ZERO)
     rows, words = [], []
@@ -206,12 +207,16 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
         sign = int(rng.integers(2))
         high, against = tie + last + 1, sign ^ odd
         powers = [high, high - last if odd else None, tie, push]
+        if where == "cancelled":
+            powers[1] = int(rng.integers(high, max(PRODUCTS))) + 1
         if where == "high":
             powers[:2] = None, None
             words.append(word(high, odd, sign))
         elif where == "push":
             powers[3] = None
             words.append(word(push, 0, against))
+        elif where == "cancelled":
+            words.append(word(powers[1], 0, 1 - sign))
         else:
             words.append(0)
         pairs = [none if power is None else POWERS[power] for power in powers]
@@ -226,6 +231,9 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
             add(tie, push, odd, "")
     for tie, below in product(fitting, range(1, 61)):
         add(tie, tie - below, int(rng.integers(2)), "push")
+    for tie in fitting[:-1]:
+        for push in range(min(PRODUCTS), tie):
+            add(tie, push, 0, "cancelled")
     both = np.array(rows, np.uint8)
     return (both[..., 0], both[..., 1]), np.array(words, np.uint32)
 

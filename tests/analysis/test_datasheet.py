@@ -149,8 +149,8 @@ def test_a_page_shows_what_is_known(known: Path) -> None:
     for text in (
         "simulated under icarus 11.0 256 of 256 cases compared bit for bit",
         "proved by sat 1.0 2 of 2 properties proved for all inputs, 2 of 2 wrong variants refuted",
-        "8 faults, 7 noticed by the bench, 1 proved to change nothing, 0 undecided, 0 survived none "
-        "survived",
+        "8 faults, 7 noticed by the bench, 1 proved to change nothing, 0 undecided, 0 survived "
+        "none survived",
         "netlist of 1,234 cells of cells180, by yosys 0.23 proved to be its RTL by sat 1.0; 256 "
         "cases in 1 run of the bench, 0 mismatches equivalent",
         "standard cells, cells180 62 GE 0 1.25 ns 800 MHz",
