@@ -23,7 +23,7 @@ bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench
 
 cost: setup  ## measure what units cost, and renew the results that README and report show
-	@$(BIN)/hif8 cost --slow
+	@$(BIN)/hif8 cost
 	@cp build/cost/cost.json analysis/measured/
 	@$(BIN)/python -c 'from pathlib import Path; from hif8.analysis import cost_blocks, figures; \
 	    cost_blocks.renew(Path("README.md")); figures.draw_gallery()'

@@ -659,7 +659,8 @@ def cost(
         Path | None, typer.Option(help="Cells; by default Debian's OSU 180 nm.")
     ] = None,
     slow: Annotated[
-        bool, typer.Option("--slow", help="Also what takes minutes: large matrix engines.")
+        bool,
+        typer.Option("--slow", help="Also what takes minutes: large engines, FP32 dot products."),
     ] = False,
     commands: Annotated[
         bool, typer.Option("--commands", help="Write what the units' rows are measured with.")

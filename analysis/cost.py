@@ -267,7 +267,7 @@ def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
 def select(names: Sequence[str] = (), *, slow: bool = False) -> list[Unit]:
     """Return the units of the given names, by default all, other formats' included.
 
-    Those that take several minutes each are left out unless they are named, or `slow` is set.
+    Those that take minutes each are left out unless they are named, or `slow` is set.
 
     Raises
     ------
@@ -283,8 +283,9 @@ def select(names: Sequence[str] = (), *, slow: bool = False) -> list[Unit]:
 
 
 def _is_slow(unit: Unit) -> bool:
-    """Whether a unit takes several minutes: a large matrix engine."""
-    return unit.products > 32
+    """Whether a unit takes minutes, or is among many that do: large engines, FP32 dot products."""
+    many = unit.name in BASELINES and unit.parameters.get("accumulator") == "fp32"
+    return unit.products > (8 if many else 32)
 
 
 def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Row]:

@@ -65,8 +65,8 @@ FAIR = (
     "special values; FP32 sums are rounded to nearest even, subnormals included.",
     "FP8, both: E4M3 and E5M2 as OCP has them, with an input that selects one: what HiF8 stands "
     "in for.",
-    "Equal logic written another way may come out of ABC larger or smaller by 5 %: rows that are "
-    "nearer than that are equal.",
+    "Equal logic written another way may come out of ABC a tenth larger or smaller, FP32 adders "
+    "above all: rows that are nearer than that are equal.",
     "INT8 has neither exponents nor special values; its sum has 32 bits. int8_plain is the same "
     "in Verilog's own operators, as peers have it; int8 has the columns of Baugh and Wooley.",
     "Encoders saturate and replace NaN at run time. FP8's round half to even; of HiF8's those "
