@@ -121,7 +121,7 @@ def _draw_latency(axes: Axes, rows: list[Row]) -> None:
             axes.annotate(
                 f"{row.number}",
                 (row.delay_ns, row.ge),
-                xytext=(-4, -15) if key == "mac_exact" else (-3, 8),
+                xytext=(-4, -15) if key == "mac_exact" else (6, 4),
                 textcoords="offset points",
                 fontweight="bold",
             )

@@ -21,6 +21,7 @@ from . import (
     mac_blocks,
     mac_timing,
     precision,
+    snr_figure,
 )
 
 COMMAND = "hif8 figures"
@@ -100,6 +101,22 @@ FIGURES = {
             "those of widened BF16 lie near half an ulp but for the middle, the others near zero."
         ),
         module=hybrid,
+    ),
+    "snr": Figure(
+        title="Signal to noise over the scale of values",
+        caption=(
+            "The mean square of the values over that of the rounding error, for values that are "
+            "cast as they are, to the nearest finite value of the format; INT8 counts in ones. A "
+            "scale of the tensor's own, a power of two, moves them along the axis to the highest "
+            f"place. The line at {snr_figure.USABLE:.0f} dB is what the text counts from. Nothing "
+            "is sampled: the error is integrated between neighbouring values."
+        ),
+        alt=(
+            "Four panels, one a distribution, of the signal to noise ratio over the logarithm of "
+            "the scale: HiF8 a hill with wide steps to both sides, E4M3 as high and half as wide, "
+            "E5M2 lower and as wide as HiF8, posit between, INT8 a narrow peak."
+        ),
+        module=snr_figure,
     ),
     "digits": Figure(
         title="Where real tensors lie",

@@ -5,7 +5,6 @@ Imports hif8.analysis and hif8.hdl.
 """
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -13,11 +12,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import ROOT, skip_if
 from hif8 import cli
-from hif8.analysis import cost, cost_blocks, cost_growth, cost_peers, cost_precision, cost_table
+from hif8.analysis import cost, cost_blocks, cost_growth, cost_peers, cost_table
 from hif8.analysis.formats import HIF8
 from hif8.hdl import fpga, timing
 from hif8.hdl.configs import UNITS
@@ -154,22 +152,6 @@ def test_the_harness_registers_every_bit_once():
     assert "top unit(.clk(clk), .a(i[0 +: 8]), .b(i[8 +: 3]), .y(w[0 +: 5]));" in text
     assert "reg [10:0] i;" in text
     assert "reg [4:0] o, chain;" in text
-
-
-@pytest.mark.parametrize("deviation", [2.0**-18, 1.0, 300.0, 2.0**16])
-def test_the_noise_is_that_of_random_values(deviation):
-    x = np.random.default_rng(1).standard_normal(200_000) * deviation
-    v = HIF8.values
-    rounded = _nearest(v, x)
-    ratio = 10 * math.log10((x**2).mean() / ((x - rounded) ** 2).mean())
-    assert cost_precision.snr(HIF8, deviation) == pytest.approx(ratio, abs=0.15)
-
-
-def _nearest(v: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the nearest value by comparing the two neighbours."""
-    above = np.clip(np.searchsorted(v, x), 1, len(v) - 1)
-    low, high = v[above - 1], v[above]
-    return np.where(x - low < high - x, low, high)
 
 
 def test_what_takes_minutes_is_measured_only_if_asked_for():
