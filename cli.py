@@ -520,7 +520,7 @@ def mutate(
     _show_faults(reports)
     for report in reports:
         mutants.save(report, build / "mutate")
-    if any(report.of("survived") for report in reports):
+    if any(report.of("survived") or report.of("undecided") for report in reports):
         raise typer.Exit(1)
 
 

@@ -72,6 +72,12 @@ def test_a_scale_gives_the_best_of_all_scales_a_power_of_two_away():
 def test_a_plateau_ends_where_the_ratio_falls():
     rows = snr_figure.compute()
     found = snr_figure.plateaus(rows)
+    ratios = {(row.distribution, row.format, row.log2_scale): row.snr_db for row in rows}
+    for key, place in found.items():
+        if not math.isnan(place.width):
+            step = SCALES[1] - SCALES[0]
+            assert ratios[*key, place.first] >= USABLE > ratios[*key, place.first - step]
+            assert ratios[*key, place.last] >= USABLE > ratios[*key, place.last + step]
     assert math.isnan(found["student", "int8"].width)
     for row in rows:
         place = found[row.distribution, row.format]

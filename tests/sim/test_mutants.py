@@ -19,6 +19,9 @@ from hif8.sim.faults import MutationError
 
 COUNT = 24
 STREAM_COUNT = 12
+UNDECIDED = {"mac_exact_fast": {8}}
+"""Faults that may stay undecided: an infinity not struck out where there is a NaN, which wins at
+the end. ABC does not find that through eight registers."""
 LANES = 4
 """Lanes of the widest dot products that are run here; wider ones, as `hif8 mutate` runs them, take
 minutes."""
@@ -59,6 +62,7 @@ def test_every_fault_is_noticed_or_proved_to_change_nothing(name, builds, record
     record_property("undecided", len(undecided))
     record_property("survived", len(survived))
     assert survived == []
+    assert {fault.number for fault in undecided} <= UNDECIDED.get(name, set())
     assert len(killed) > len(equivalent) + len(undecided)
     assert len(killed) + len(equivalent) + len(undecided) == len(report.faults) == count
     assert [fault.number for fault in report.faults] == list(range(1, count + 1))
@@ -269,8 +273,22 @@ def test_the_command_ends_with_1_if_a_fault_survives(hif8, tmp_path, monkeypatch
     )
     saved = json.loads((tmp_path / "build" / "mutate" / "decoder.json").read_text())
     assert [fault["verdict"] for fault in saved["faults"]] == ["killed", "survived"]
+    report.faults[1] = faults.Fault(2, "const0 at Y[0] of gate", "undecided", note="nothing")
+    status, out, _ = hif8("mutate", "decoder")
+    assert status == 1
+    assert "UNDECIDED: decoder fault 2" in out
+    assert "1 undecided, 0 survived" in " ".join(out.split())
     report.faults.pop()
     assert hif8("mutate", "decoder")[0] == 0
+
+
+def test_what_no_solver_decides_is_neither_equivalent_nor_survived(builds, monkeypatch):
+    monkeypatch.setattr(mutants, "simulate", lambda *_, **__: (256, {1: 5}))
+    notes = {2: "", 3: "code = 0x00: nan is 0x1", 4: f"{equivalence.UNDECIDED} within 60 s"}
+    monkeypatch.setattr(mutants, "judge", lambda faulty, numbers: notes)
+    report = mutants.run(UNITS["decoder"], root=builds, count=4, seed=1)
+    verdicts = ["killed", "equivalent", "survived", "undecided"]
+    assert [fault.verdict for fault in report.faults] == verdicts
 
 
 def test_a_wrong_call_ends_in_one_line(hif8):
