@@ -297,7 +297,7 @@ def _two_sum(
     return total, (x - (total - part)) + (y - part)
 
 
-def _add_odd(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def add_odd(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the sum rounded to odd: exact, or of its two neighbours the one that ends in a 1.
 
     Rounded again, to 51 bits or fewer, it gives what the exact sum gives: its last bit says that
@@ -323,7 +323,7 @@ def _round_to_odd(total: ExactSum) -> npt.NDArray[np.float64]:
     middle = (low >> 48 & 0xFFFF | total.high << 16 & _DIGIT_MASK) * 2.0 ** (UNIT_EXPONENT + 48)
     lower = (low & _DIGIT_MASK) * 2.0**UNIT_EXPONENT
     h, t = _two_sum(upper, middle)
-    return _add_odd(h, t + lower) + total.special
+    return add_odd(h, t + lower) + total.special
 
 
 def _add_rounded(acc: npt.NDArray[np.float32], total: ExactSum) -> npt.NDArray[np.float32]:
@@ -347,7 +347,7 @@ def _add_rounded(acc: npt.NDArray[np.float32], total: ExactSum) -> npt.NDArray[n
         lower.astype(np.float64) * 2.0**UNIT_EXPONENT,
     )
     s, e = _two_sum(acc.astype(np.float64), h)
-    return _add_odd(s, _add_odd(e, t)).astype(np.float32)
+    return add_odd(s, add_odd(e, t)).astype(np.float32)
 
 
 class Finish(NamedTuple):

@@ -194,8 +194,9 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
     A power of two, its last bit or none, half of that, and a push up or down, so that a tie that
     goes down alone is pushed up, and one that goes up is pushed down. For every two exponents of
     tie and push in the products, the rest in the word; where it can be, all in the products; and
-    for every tie a push in the word, by any of the 60 exponents below. At last a larger product
-    that the word takes away again, so that what is left is shifted to the front.
+    for every tie a push in the word, by any of the 60 exponents below, by one far below those, and
+    by none, a word of zero. At last a larger product that the word takes away again, so that what
+    is left is shifted to the front.
     """
     last, none = f.FP32.fraction_width, (f.ZERO, f.ZERO)
     rows, words = [], []
@@ -215,6 +216,9 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
         elif where == "push":
             powers[3] = None
             words.append(word(push, 0, against))
+        elif where == "alone":
+            powers[3] = None
+            words.append(sign << 31)
         elif where == "cancelled":
             words.append(word(powers[1], 0, 1 - sign))
         else:
@@ -231,9 +235,35 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
             add(tie, push, odd, "")
     for tie, below in product(fitting, range(1, 61)):
         add(tie, tie - below, int(rng.integers(2)), "push")
+    for tie, odd in product(fitting, (0, 1)):
+        add(tie, int(rng.integers(1 - f.FP32.bias, tie - 60)), odd, "push")
+        add(tie, min(PRODUCTS), odd, "alone")
     for tie in fitting[:-1]:
         for push in range(min(PRODUCTS), tie):
             add(tie, push, 0, "cancelled")
+    both = np.array(rows, np.uint8)
+    return (both[..., 0], both[..., 1]), np.array(words, np.uint32)
+
+
+def remainders(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]:
+    """Return three products for one beat, and a word that takes one of them away again.
+
+    For every two exponents of the first, a power of two, and of the second, any product there, each
+    is taken once. Without the first, what is left begins at any bit of the sum; the third product
+    is then any as large as the second or smaller. Without the second, of a sign of its own, and
+    with no third, a carry or a borrow has gone through all bits between the two.
+    """
+    rows, words = [], []
+    for (low, high), taken in product(combinations(PRODUCTS, 2), (0, 1)):
+        third = int(rng.integers(min(PRODUCTS), low + 1))
+        rest = [PRODUCTS[e][rng.integers(len(PRODUCTS[e]))] for e in (low, third)]
+        pairs = [POWERS[high], rest[0], (f.ZERO, f.ZERO) if taken else rest[1]]
+        signs = rng.integers(2, size=3) * f.SIGN_BIT
+        value = np.float32(np.prod(VALUES[list(pairs[taken])]))
+        words.append(int(value.view(np.uint32)) | (0 if signs[taken] else 1 << 31))
+        rows.append(
+            [(a | minus if a else a, b) for minus, (a, b) in zip(signs, pairs, strict=True)]
+        )
     both = np.array(rows, np.uint8)
     return (both[..., 0], both[..., 1]), np.array(words, np.uint32)
 

@@ -55,7 +55,8 @@ def expected_sums(unit, simulator: str) -> int:
     if unit.parameters["accumulator"] == "exact":
         kinds += [2 * 2775] + 6 * [64]
     else:
-        kinds += [81 * 36 * 8, 9504, 4 * 31, 9610 * (unit.products >= 4)]
+        kinds += [81 * 36 * 8, 9504, 4 * 31]
+        kinds += [9610 + 204, 5550] if unit.products >= 4 else []
     rows = sum(math.ceil(kind / columns) for kind in kinds)
     products = RANDOM_PRODUCTS[simulator] / columns / unit.products
     return columns * (rows + expected_vectors((1, 2, 3, 5, 8, 16, 33, 64), 12, products))
