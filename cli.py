@@ -702,8 +702,16 @@ def figures(
     """Draw every figure, with its data as CSV."""
     from .analysis.figures import build
 
-    for path in build(out):
+    for path in build(out, step=_step):
         console.print(str(path))
+
+
+@app.command()
+def report(build: Build = BUILD) -> None:
+    """Write the report of what is there; figures that would become the same are left."""
+    from .demo import write_report
+
+    console.print(f"report: {write_report(build, step=_step)}")
 
 
 @app.command()
@@ -760,7 +768,7 @@ def release(build: Build = BUILD) -> None:
     """Pack what a hardware project needs, without Python: Verilog, datasheets, vectors, a bench."""
     from . import release as job
 
-    made = job.run(build, step=lambda text: console.print(f"- {text}"))
+    made = job.run(build, step=_step)
     console.print(
         f"{made.path}: {made.files:,} files; of {made.modules} modules {made.checked} have results "
         f"of checks in their datasheets, {made.measured} their cost"
@@ -773,7 +781,7 @@ def demo(build: Build = BUILD) -> None:
     from . import demo as job
 
     with _progress() as progress:
-        outcome = job.run(build, step=lambda text: console.print(f"- {text}"), progress=progress)
+        outcome = job.run(build, step=_step, progress=progress)
     _show_verdicts(outcome.verdicts)
     digits = outcome.digits
     console.print(
@@ -785,6 +793,11 @@ def demo(build: Build = BUILD) -> None:
     )
     console.print(f"report: {outcome.page}")
     _leave(outcome.verdicts, failed=not outcome.passed)
+
+
+def _step(text: str) -> None:
+    """Say what is done next."""
+    console.print(f"- {text}")
 
 
 @contextmanager

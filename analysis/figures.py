@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """All figures: their titles and captions, and how they are built, what ``hif8 figures`` does.
 
-Imports the figures' modules and `hif8.files`.
+Imports the figures' modules, `analysis.origin` and `hif8.files`.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,9 @@ from typing import Any
 
 from .. import files
 from . import (
+    accumulation,
     code_map,
+    cost,
     cost_blocks,
     cost_growth_figure,
     cost_precision,
@@ -20,6 +23,7 @@ from . import (
     hybrid,
     mac_blocks,
     mac_timing,
+    origin,
     precision,
     snr_figure,
 )
@@ -28,7 +32,8 @@ COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
 """Where the pictures of the README lie, as part of the repository."""
 GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision")
-INDEX = "figures.json"
+MEASURED = (cost.MEASURED / cost.RESULTS,)
+"""The costs that the repository keeps."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,12 @@ class Figure:
     alt : str
         What it shows, for those who cannot see it.
     module : module
-        With the functions ``compute() -> rows``, ``draw(rows, path)`` and ``finding(rows) -> str``.
+        With the functions ``compute() -> rows``, ``draw(rows, path)`` and ``finding(rows) -> str``,
+        and maybe ``table(rows)``, lines of text by the names of their columns.
     pictures : tuple of str
         The suffixes of the files that it is drawn to.
+    data : tuple of Path
+        The files that it reads.
     """
 
     title: str
@@ -54,6 +62,7 @@ class Figure:
     alt: str
     module: ModuleType
     pictures: tuple[str, ...] = (".svg", ".png")
+    data: tuple[Path, ...] = ()
 
 
 FIGURES = {
@@ -118,6 +127,22 @@ FIGURES = {
         ),
         module=snr_figure,
     ),
+    "accumulation": Figure(
+        title="What accumulators lose",
+        caption=(
+            "Dot products of random HiF8 values: the root mean square of the error over that of "
+            f"the exact sums, of {accumulation.DRAWS} dot products for each point. The grey line "
+            "is what rounding the operands to HiF8 changes, whatever adds the products up: an "
+            "accumulator well below it costs no accuracy. BF16 and FP16 round to nearest after "
+            "every product. Where a line begins late, all shorter sums were without error."
+        ),
+        alt=(
+            "Three panels, one a kind of data, of the relative error over the number of products: "
+            "BF16 and FP16 rise to the size of the sum, FP32 stays thousands of times lower, the "
+            "exact sum is flat at the bottom."
+        ),
+        module=accumulation,
+    ),
     "digits": Figure(
         title="Where real tensors lie",
         caption=(
@@ -179,6 +204,7 @@ FIGURES = {
             "step; below, two scatter plots of area against precision and against range."
         ),
         module=cost_precision,
+        data=MEASURED,
     ),
     "cost_blocks": Figure(
         title="What the blocks cost, by format",
@@ -192,6 +218,7 @@ FIGURES = {
             "and with an exact sum, and dot product; in each a bar for every format."
         ),
         module=cost_blocks,
+        data=MEASURED,
     ),
     "cost_growth": Figure(
         title="How cost grows with latency, lanes and arrays",
@@ -205,54 +232,78 @@ FIGURES = {
             "Below, lines of the area for each product a cycle over lanes and over array size."
         ),
         module=cost_growth_figure,
+        data=MEASURED,
     ),
 }
 """All figures by the name of their files, in the order of the report."""
 
 
-def build(out: Path) -> list[Path]:
-    """Compute and draw all figures.
+def build(out: Path, step: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """Draw every figure, and write its data; what is there, and would become the same, is left.
 
     Parameters
     ----------
     out : Path
-        Folder; made if missing. Each file is written whole or not at all.
+        Folder; made if missing.
+    step : callable
+        Told the title of each figure before it is computed.
 
     Returns
     -------
     list of Path
-        For every figure its picture as SVG and mostly PNG, and its data as CSV; at last an index in
-        JSON with titles, captions and findings, which `read` reads.
+        The files: for each figure ``<name>.svg``, ``<name>.png`` and ``<name>.csv``, and a
+        ``<name>.json`` with its texts, which `read` reads.
 
     Raises
     ------
     OSError
         If the folder cannot be made or written to.
     """
-    paths, index = [], []
+    paths = []
     for name, figure in FIGURES.items():
-        rows = figure.module.compute()
-        paths += _write(name, rows, out)
-        index.append(
-            {
-                "name": name,
-                "title": figure.title,
-                "finding": figure.module.finding(rows),
-                "caption": figure.caption,
-                "alt": figure.alt,
-                "command": COMMAND,
-            }
-        )
-    text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
-    return [*paths, files.write(out / INDEX, text.encode())]
+        made_of = origin.digest(figure.module.__name__, figure.data)
+        found = _found(name, out, made_of)
+        if found is None:
+            step(figure.title)
+            rows = figure.module.compute()
+            _write(name, rows, out)
+            table = getattr(figure.module, "table", lambda rows: [])
+            found = {"finding": figure.module.finding(rows), "table": table(rows)}
+        texts = {
+            "name": name,
+            "title": figure.title,
+            **found,
+            "caption": figure.caption,
+            "alt": figure.alt,
+            "command": COMMAND,
+            "made_of": made_of,
+        }
+        text = json.dumps(texts, indent=2, ensure_ascii=False) + "\n"
+        paths += [*_files(name, out), files.write(out / f"{name}.json", text.encode())]
+    return paths
+
+
+def _found(name: str, out: Path, made_of: str) -> dict[str, Any] | None:
+    """Return what a figure that is there shows, if all of it is there and of the same origin."""
+    try:
+        texts = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = texts.get("made_of") == made_of and all(path.exists() for path in _files(name, out))
+    return {key: texts[key] for key in ("finding", "table")} if same else None
+
+
+def _files(name: str, out: Path) -> list[Path]:
+    """Return the files of a figure: its pictures, then its data."""
+    return [out / f"{name}{suffix}" for suffix in (*FIGURES[name].pictures, ".csv")]
 
 
 def _write(name: str, rows: list[Any], out: Path) -> list[Path]:
     """Draw a figure in every way that it is drawn, and write its data."""
-    pictures = [out / f"{name}{suffix}" for suffix in FIGURES[name].pictures]
+    *pictures, data = _files(name, out)
     for path in pictures:
         FIGURES[name].module.draw(rows, path)
-    return [*pictures, files.write_csv(out / f"{name}.csv", rows)]
+    return [*pictures, files.write_csv(data, rows)]
 
 
 def draw_cost(results: Path) -> list[Path]:
@@ -282,16 +333,19 @@ def read(folder: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Per figure ``name``, ``title``, ``finding``, ``caption``, ``alt``, ``command`` and ``svg``,
-        the bytes of the picture.
+        Per figure ``name``, ``title``, ``finding``, ``table``, ``caption``, ``alt``, ``command``
+        and ``svg``, the bytes of the picture.
 
     Raises
     ------
     OSError
         If a file is missing.
     """
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    return [entry | {"svg": (folder / f"{entry['name']}.svg").read_bytes()} for entry in index]
+    found = []
+    for name in FIGURES:
+        texts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        found.append(texts | {"svg": (folder / f"{name}.svg").read_bytes()})
+    return found
 
 
 def draw_gallery(folder: Path = GALLERY) -> list[Path]:
