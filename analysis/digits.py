@@ -30,7 +30,7 @@ Matmul = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained multilayer perceptron with ReLU, and the images it has not seen.
+    """A trained multilayer perceptron with ReLU, its images, and those it has not seen.
 
     Attributes
     ----------
@@ -38,14 +38,16 @@ class Network:
         One per layer, of shape (inputs, outputs).
     biases : tuple of numpy.ndarray of float32
         One per layer, of shape (outputs,).
-    test_images : numpy.ndarray of float32
+    train_images, test_images : numpy.ndarray of float32
         Of shape (images, 64), grey levels from 0 to 1.
-    test_labels : numpy.ndarray of int64
+    train_labels, test_labels : numpy.ndarray of int64
         The digits that the images show.
     """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
+    train_images: Tensor
+    train_labels: npt.NDArray[np.int64]
     test_images: Tensor
     test_labels: npt.NDArray[np.int64]
 
@@ -63,7 +65,7 @@ def train(seed: int = 0) -> Network:
     Returns
     -------
     Network
-        With the other 397 images.
+        With the 1,400 images, and the other 397.
     """
     digits = load_digits()
     images = (digits.data / WHITE).astype(np.float32)
@@ -75,6 +77,8 @@ def train(seed: int = 0) -> Network:
     return Network(
         weights=tuple(weights.astype(np.float32) for weights in model.coefs_),
         biases=tuple(biases.astype(np.float32) for biases in model.intercepts_),
+        train_images=train_images,
+        train_labels=train_labels,
         test_images=test_images,
         test_labels=test_labels,
     )
