@@ -104,12 +104,12 @@ def forward(network: Network, *, encode: Encode, matmul: Matmul) -> Tensor:
         Logits, of shape (images, 10).
     """
 
-    def product_matrix(activations: Tensor, weights: Tensor) -> Tensor:
-        a = encode(activations.ravel()).reshape(activations.shape)
+    def product_matrix(values: Tensor, weights: Tensor) -> Tensor:
+        a = encode(values.ravel()).reshape(values.shape)
         b = encode(weights.ravel()).reshape(weights.shape)
         return matmul(a, b)
 
-    return _run(network, product_matrix)[-1]
+    return activations(network, network.test_images, product_matrix)[-1]
 
 
 def forward_fp32(network: Network) -> Tensor:
@@ -120,17 +120,29 @@ def forward_fp32(network: Network) -> Tensor:
     numpy.ndarray of float32
         Logits, of shape (images, 10).
     """
-    return _run(network, np.matmul)[-1]
+    return activations(network, network.test_images)[-1]
 
 
-def _run(network: Network, product_matrix: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
-    """Return the input of every layer and, last, the logits."""
-    activations = [network.test_images]
+def activations(
+    network: Network, images: Tensor, product_matrix: Callable[[Tensor, Tensor], Tensor] = np.matmul
+) -> list[Tensor]:
+    """Return the input of every layer and, last, the logits.
+
+    Parameters
+    ----------
+    network : Network
+        Whose weights and biases count; their type is that of the result.
+    images : numpy.ndarray of float32
+        Of shape (images, 64).
+    product_matrix : callable
+        From activations and weights to their matrix product.
+    """
+    found = [images]
     for layer, (weights, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        sums = product_matrix(activations[-1], weights) + bias
+        sums = product_matrix(found[-1], weights) + bias
         last = layer == len(network.weights) - 1
-        activations.append(sums if last else np.maximum(sums, np.float32(0)))
-    return activations
+        found.append(sums if last else np.maximum(sums, np.float32(0)))
+    return found
 
 
 def accuracy(logits: Tensor, labels: npt.NDArray[np.int64]) -> float:
@@ -161,5 +173,5 @@ def tensors(network: Network) -> dict[str, Tensor]:
         the activations between the layers, as FP32 computes them.
     """
     weights = {f"weights{k}": w for k, w in enumerate(network.weights, start=1)}
-    images, *hidden, _ = _run(network, np.matmul)
+    images, *hidden, _ = activations(network, network.test_images)
     return weights | {"images": images} | {f"hidden{k}": a for k, a in enumerate(hidden, start=1)}

@@ -17,6 +17,7 @@ from . import (
     cost_growth_figure,
     cost_precision,
     digits_figure,
+    gradients_figure,
     hybrid,
     mac_blocks,
     mac_timing,
@@ -152,6 +153,24 @@ FIGURES = {
             "the right, the images that are not told as in FP32, and the accuracy."
         ),
         module=ptq_figure,
+    ),
+    "gradients": Figure(
+        title="What becomes of gradients under a loss scale",
+        caption=(
+            f"Gradients of the mean cross-entropy of {gradients_figure.BATCH} of the digits that "
+            "the network of the figures above learns from, in FP32, multiplied by the loss scale "
+            "and cast: those by sums before ReLU and by the logits, which enter the matrix "
+            "products of the backward pass. Above, what becomes zero (at the left) or infinite (at "
+            "the right) of what is not zero; none is not drawn, and posit(8,2) has none. Below, "
+            "the mean square of the gradients over that of the error, with saturation; FP16 lies "
+            "above the axis."
+        ),
+        alt=(
+            "Six panels. Above, falling lines of the lost share over the loss scale: FP16 "
+            "leftmost, HiF8 close to it, E5M2 some binades later, E4M3 last and soon overflowing. "
+            "Below, HiF8 a stepped hill, E4M3 as high with steep sides, E5M2 a lower, wide plateau."
+        ),
+        module=gradients_figure,
     ),
     "mac_blocks": Figure(
         title="What a multiply-accumulate unit is made of",
