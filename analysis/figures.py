@@ -23,6 +23,7 @@ from . import (
     mac_timing,
     precision,
     ptq_figure,
+    rounding_figure,
     snr_figure,
 )
 
@@ -103,6 +104,26 @@ FIGURES = {
             "those of widened BF16 lie near half an ulp but for the middle, the others near zero."
         ),
         module=hybrid,
+    ),
+    "rounding": Figure(
+        title="What the rounding modes do to means",
+        caption=(
+            "TA rounds ties away from zero, TE to even codes, SR by random numbers; HR is TA where "
+            "|E| is less than 4, and elsewhere compares discarded bits with the value's own low "
+            "bits. Random FP32 values, FP16 where it is said; errors in ulp (the spacing of HiF8 "
+            "values in the binade). Upper left, even significands. The other panels are of binade "
+            f"{rounding_figure.COARSE}, where HR is not TA: upper right, "
+            f"{rounding_figure.PER_CENTRE:,} values evenly about each of "
+            f"{rounding_figure.CENTRES} centres; below, how the mean of ever more values nears "
+            "their own. A mean that does not near it is biased. TA and TE coincide."
+        ),
+        alt=(
+            "Four panels. The error of HR is that of TA in the middle binades and that of SR "
+            "elsewhere. Over the width of values HR falls from above TA to SR at 2 to the -8 ulp. "
+            "Means of even values near nought in all modes, TA ahead; means of crowded values only "
+            "in SR and HR, while TA stays at 0.3 ulp."
+        ),
+        module=rounding_figure,
     ),
     "snr": Figure(
         title="Signal to noise over the scale of values",
