@@ -163,10 +163,10 @@ FIGURES = {
             "and weights cast to the nearest value of a format; sums, biases and ReLU are not. "
             "Scales are powers of two but for those by the largest magnitude, and are chosen layer "
             f"by layer on {ptq_figure.CALIBRATION} training images for the least mean square error "
-            "of the layer's products, which is algorithm 1 of arXiv 2409.16626; its range is "
-            "2⁻⁴ to 2⁵, and one scale for the inputs and one for the weights. All that is "
-            "shown is of test images. Markers are means over the networks, lines go from the worst "
-            "to the best."
+            "of the layer's products, which is algorithm 1 of arXiv 2409.16626, with "
+            "its range of scales; the wider one is ours. Scales per tensor are one for the inputs "
+            "and one for the weights. Shown are test images; markers are means over the networks, "
+            "lines go from the lowest to the highest."
         ),
         alt=(
             "Three panels with a line for each format and scheme. In both layers HiF8 and E4M3 lie "

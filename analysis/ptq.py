@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..golden.nearest import quantize
-from .formats import EIGHT_BITS
+from .formats import EIGHT_BITS, power_of_two
 
 Tensor = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -38,7 +38,8 @@ class Layer:
     name : str
         For people.
     weights : numpy.ndarray of float32
-        The second operand. Its last axis is that of the channels, and the product's last axis too.
+        The second operand. Its last axis is that of the channels, and the product's last axis too;
+        how many there are must not matter to `multiply`.
     finish : callable
         From the product to the next layer's input, in FP32: bias, non-linearity and the like.
     multiply : callable
@@ -124,19 +125,20 @@ def channel_errors(
         Its axes are the exponent of the inputs' scale, that of the weights', and the channel.
     """
     factors = [2.0**exponent for exponent in exponents]
-    weights = [cast(layer.weights, factor, name) / factor for factor in factors]
+    # Channels do not touch one another: the weights at all scales are as many more of them.
+    weights = np.concatenate([cast(layer.weights, k, name) / k for k in factors], axis=-1)
     errors = []
     for factor in factors:
-        a = cast(inputs, factor, name) / factor
-        products = (layer.multiply(a, w).astype(np.float32) for w in weights)
-        errors.append([_mean_square(product - target) for product in products])
+        products = layer.multiply(cast(inputs, factor, name) / factor, weights).astype(np.float32)
+        side_by_side = products.reshape(*target.shape[:-1], len(factors), target.shape[-1])
+        errors.append(_mean_square(side_by_side - target[..., np.newaxis, :], kept=2))
     return np.array(errors)
 
 
-def _mean_square(difference: Tensor) -> Values:
-    """Return the mean over all axes but the last."""
+def _mean_square(difference: Tensor, kept: int = 1) -> Values:
+    """Return the mean over all axes but the last ones."""
     square = difference.astype(np.float64) ** 2
-    return square.reshape(-1, square.shape[-1]).mean(axis=0)
+    return square.mean(axis=tuple(range(square.ndim - kept)))
 
 
 def search(
@@ -210,14 +212,19 @@ class Scheme(NamedTuple):
     choose: Choose
 
 
+def _span(exponents: Sequence[int]) -> str:
+    """Return a range of scales as text."""
+    return f"{power_of_two(exponents[0])} to {power_of_two(exponents[-1])}"
+
+
 SCHEMES = {
     "cast": Scheme("direct cast", partial(search, exponents=(0,))),
-    "tensor": Scheme("per tensor, 2⁻⁴ to 2⁵", search),
-    "tensor_wide": Scheme("per tensor, 2⁻¹² to 2¹²", partial(search, exponents=WIDE)),
+    "tensor": Scheme(f"per tensor, {_span(EXPONENTS)}", search),
+    "tensor_wide": Scheme(f"per tensor, {_span(WIDE)}", partial(search, exponents=WIDE)),
     "channel_wide": Scheme(
-        "weights per channel, 2⁻¹² to 2¹²", partial(search, exponents=WIDE, per_channel=True)
+        f"weights per channel, {_span(WIDE)}", partial(search, exponents=WIDE, per_channel=True)
     ),
-    "largest": Scheme("weights per channel, by the largest", largest),
+    "largest": Scheme("weights per channel, to the largest", largest),
 }
 """By name: the paper's two, two of wider reach, and what is usual for INT8 and FP8."""
 
