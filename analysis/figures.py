@@ -163,10 +163,10 @@ FIGURES = {
             "and weights cast to the nearest value of a format; sums, biases and ReLU are not. "
             "Scales are powers of two but for those by the largest magnitude, and are chosen layer "
             f"by layer on {ptq_figure.CALIBRATION} training images for the least mean square error "
-            "of the layer's products, which is algorithm 1 of arXiv 2409.16626, with "
-            "its range of scales; the wider one is ours. Scales per tensor are one for the inputs "
-            "and one for the weights. Shown are test images; markers are means over the networks, "
-            "lines go from the lowest to the highest."
+            "of the layer's products, which is algorithm 1 of arXiv 2409.16626, with its range of "
+            "scales; the wider one is ours. Scales per tensor are one for the inputs and one for "
+            "the weights. Shown are test images; markers are means over the networks, lines go "
+            "from the lowest to the highest."
         ),
         alt=(
             "Three panels with a line for each format and scheme. In both layers HiF8 and E4M3 lie "
@@ -182,9 +182,9 @@ FIGURES = {
             "the network of the figures above learns from, in FP32, multiplied by the loss scale "
             "and cast: those by sums before ReLU and by the logits, which enter the matrix "
             "products of the backward pass. Above, what becomes zero (at the left) or infinite (at "
-            "the right) of what is not zero; none is not drawn, and posit(8,2) has none. Below, "
-            "the mean square of the gradients over that of the error, with saturation; FP16 lies "
-            "above the axis."
+            "the right) of what is not zero; a line ends where that is nothing, and posit(8,2) has "
+            "no line. Below, the mean square of the gradients over that of the error, with "
+            "saturation; FP16 lies above the axis."
         ),
         alt=(
             "Six panels. Above, falling lines of the lost share over the loss scale: FP16 "

@@ -97,6 +97,19 @@ def test_search_per_channel_finds_the_least_of_all_combinations(name):
     assert tried[found, *weights] == pytest.approx(min(tried.values()), rel=1e-12)
 
 
+def test_of_equally_good_scales_those_nearest_to_one_are_chosen():
+    inputs = np.float32([[1, 2], [0.5, 4]])  # exact at every scale
+    layer = Layer("layer", np.float32([[1, 1], [2, 0.25]]), _identity)
+    target = ptq.multiply_exactly(layer, inputs)
+    for exponents, nearest in ((ptq.EXPONENTS, 1), ((-3, 2, 4), 4), ((-2, 3), 0.25)):
+        for per_channel in (False, True):
+            scales = ptq.search(
+                layer, inputs, target, "hif8", exponents=exponents, per_channel=per_channel
+            )
+            assert scales.inputs == nearest
+            assert (scales.weights == nearest).all()
+
+
 def test_channel_errors_are_those_of_every_pair_and_channel():
     inputs, layer = _layer(2)
     target = ptq.multiply_exactly(layer, inputs)
