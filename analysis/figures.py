@@ -20,11 +20,14 @@ from . import (
     cost_growth_figure,
     cost_precision,
     digits_figure,
+    gradients_figure,
     hybrid,
     mac_blocks,
     mac_timing,
     origin,
     precision,
+    ptq_figure,
+    rounding_figure,
     snr_figure,
 )
 
@@ -111,6 +114,26 @@ FIGURES = {
         ),
         module=hybrid,
     ),
+    "rounding": Figure(
+        title="What the rounding modes do to means",
+        caption=(
+            "TA rounds ties away from zero, TE to even codes, SR by random numbers; HR is TA where "
+            "|E| is less than 4, and elsewhere compares discarded bits with the value's own low "
+            "bits. Random FP32 values, FP16 where it is said; errors in ulp (the spacing of HiF8 "
+            "values in the binade). Upper left, even significands. The other panels are of binade "
+            f"{rounding_figure.COARSE}, where HR is not TA: upper right, "
+            f"{rounding_figure.PER_CENTRE:,} values evenly about each of "
+            f"{rounding_figure.CENTRES} centres; below, how the mean of ever more values nears "
+            "their own. A mean that does not near it is biased. TA and TE coincide."
+        ),
+        alt=(
+            "Four panels. The error of HR is that of TA in the middle binades and that of SR "
+            "elsewhere. Over the width of values HR falls from above TA to SR at 2 to the -8 ulp. "
+            "Means of even values near nought in all modes, TA ahead; means of crowded values only "
+            "in SR and HR, while TA stays at 0.3 ulp."
+        ),
+        module=rounding_figure,
+    ),
     "snr": Figure(
         title="Signal to noise over the scale of values",
         caption=(
@@ -157,6 +180,43 @@ FIGURES = {
             "images and the hidden activations, over bands shaded by HiF8's significand bits."
         ),
         module=digits_figure,
+    ),
+    "ptq": Figure(
+        title="After training: the digits network cast to 8 bits",
+        caption=(
+            f"Perceptrons as in the figure above, from {len(ptq_figure.SEEDS)} seeds, their images "
+            "and weights cast to the nearest value of a format; sums, biases and ReLU are not. "
+            "Scales are powers of two but for those by the largest magnitude, and are chosen layer "
+            f"by layer on {ptq_figure.CALIBRATION} training images for the least mean square error "
+            "of the layer's products, which is algorithm 1 of arXiv 2409.16626, with its range of "
+            "scales; the wider one is ours. Scales per tensor are one for the inputs and one for "
+            "the weights. Shown are test images; markers are means over the networks, lines go "
+            "from the lowest to the highest."
+        ),
+        alt=(
+            "Three panels with a line for each format and scheme. In both layers HiF8 and E4M3 lie "
+            "together, E5M2 lies lower, and INT8 lies lowest without and highest with scales; at "
+            "the right, the images that are not told as in FP32, and the accuracy."
+        ),
+        module=ptq_figure,
+    ),
+    "gradients": Figure(
+        title="What becomes of gradients under a loss scale",
+        caption=(
+            f"Gradients of the mean cross-entropy of {gradients_figure.BATCH} of the digits that "
+            "the network of the figures above learns from, in FP32, multiplied by the loss scale "
+            "and cast: those by sums before ReLU and by the logits, which enter the matrix "
+            "products of the backward pass. Above, what becomes zero (at the left) or infinite (at "
+            "the right) of what is not zero; a line ends where that is nothing, and posit(8,2) has "
+            "no line. Below, the mean square of the gradients over that of the error, with "
+            "saturation; FP16 lies above the axis."
+        ),
+        alt=(
+            "Six panels. Above, falling lines of the lost share over the loss scale: FP16 "
+            "leftmost, HiF8 close to it, E5M2 some binades later, E4M3 last and soon overflowing. "
+            "Below, HiF8 a stepped hill, E4M3 as high with steep sides, E5M2 a lower, wide plateau."
+        ),
+        module=gradients_figure,
     ),
     "mac_blocks": Figure(
         title="What a multiply-accumulate unit is made of",
