@@ -8,6 +8,7 @@ every format at every scale as the values themselves would.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -158,14 +159,14 @@ class Moments:
 
     Attributes
     ----------
-    nan, infinite : int
+    nan, infinite, zeros : int
         How many values were so; the sums are without them.
     sums : numpy.ndarray of float64
         Three a cell.
     """
 
     def __init__(self) -> None:
-        self.nan = self.infinite = 0
+        self.nan = self.infinite = self.zeros = 0
         self.sums = np.zeros((3, _CELLS))
 
     def add(self, chunk: npt.ArrayLike) -> None:
@@ -178,12 +179,12 @@ class Moments:
         """
         with np.errstate(invalid="ignore"):  # signalling NaNs
             magnitudes = np.abs(np.asarray(chunk).astype(np.float64).ravel())
-        finite = np.isfinite(magnitudes)
-        if not finite.all():
-            nan = int(np.isnan(magnitudes).sum())
-            self.nan += nan
-            self.infinite += int(magnitudes.size - finite.sum()) - nan
-            magnitudes = magnitudes[finite]
+        ordinary = (magnitudes > 0) & (magnitudes < np.inf)
+        if not ordinary.all():
+            self.nan += int(np.isnan(magnitudes).sum())
+            self.infinite += int(np.isinf(magnitudes).sum())
+            self.zeros += int((magnitudes == 0).sum())
+            magnitudes = magnitudes[ordinary]
         if not magnitudes.size:
             return
         words = magnitudes.view(np.uint64)
@@ -200,6 +201,7 @@ class Moments:
         """Add the values that another one was given."""
         self.nan += other.nan
         self.infinite += other.infinite
+        self.zeros += other.zeros
         self.sums += other.sums
 
 
@@ -215,7 +217,7 @@ class _Cells(NamedTuple):
     count, first, second : numpy.ndarray of float64
         The sums of 1, t and t^2.
     top : int
-        0 if all values are zero.
+        0 if all values are zero, and no cell has any.
     """
 
     inside: Floats
@@ -234,7 +236,7 @@ class _Cells(NamedTuple):
         inside = (words | np.where(occupied & 1, _INSIDE, np.uint64(0))).view(np.float64)
         ends = words.view(np.float64)
         exponents = np.maximum(occupied >> FRACTION_WIDTH + 1, 1) - f.FP64.bias
-        top = int(exponent_of(inside[-1])) if inside.any() else 0
+        top = int(exponent_of(inside[-1])) if inside.size else 0
         widths = np.ldexp(1.0, exponents - top)
         return cls(inside, np.ldexp(ends, -top), widths, *sums[:, occupied], top)
 
@@ -263,7 +265,7 @@ def _round(cells: _Cells, entry: Format, log2_scale: int) -> _Rounded:
     return _Rounded(
         decibels(cells.squares(), noise),
         log2_scale,
-        int(cells.count[(rounded == 0) & (scaled > 0)].sum()),
+        int(cells.count[rounded == 0].sum()),
         int(cells.count[scaled > entry.positive[-1]].sum()),
     )
 
@@ -300,8 +302,7 @@ def summarise(name: str, moments: Moments) -> Summary:
         Of all its values.
     """
     cells = _Cells.of(moments.sums)
-    finite = int(cells.count.sum())
-    zeros = int(cells.count[cells.inside == 0].sum())
+    finite = int(cells.count.sum()) + moments.zeros
     with np.errstate(over="ignore"):
         mean_square = float(np.ldexp(cells.squares() / finite, 2 * cells.top)) if finite else 0.0
     rows = []
@@ -315,7 +316,7 @@ def summarise(name: str, moments: Moments) -> Summary:
                 values=finite + moments.nan + moments.infinite,
                 nan=moments.nan,
                 infinite=moments.infinite,
-                zeros=zeros,
+                zeros=moments.zeros,
                 mean_square=mean_square,
                 snr_db=plain.snr_db,
                 scaled_db=best.snr_db,
@@ -326,23 +327,22 @@ def summarise(name: str, moments: Moments) -> Summary:
                 saturated_scaled=best.saturated,
             )
         )
-    return Summary(rows, _binades(name, cells), _fields(name, cells))
+    return Summary(rows, _binades(name, cells), _fields(name, cells, moments.zeros))
 
 
 def _binades(name: str, cells: _Cells) -> list[Binade]:
     """Count the values in every binade."""
-    some = cells.inside > 0
     counts: dict[int, int] = defaultdict(int)
-    exponents = exponent_of(cells.inside[some]).tolist()
-    for E, count in zip(exponents, cells.count[some].tolist(), strict=True):
+    exponents = exponent_of(cells.inside).tolist()
+    for E, count in zip(exponents, cells.count.tolist(), strict=True):
         counts[E] += int(count)
     total = sum(counts.values())
     return [Binade(name, E, count, count / total) for E, count in counts.items()]
 
 
-def _fields(name: str, cells: _Cells) -> list[Field]:
+def _fields(name: str, cells: _Cells, zeros: int) -> list[Field]:
     """Count the values in every dot field."""
-    counts = dict.fromkeys(FIELDS, 0)
+    counts = dict.fromkeys(FIELDS, 0) | {ZERO: zeros}
     codes = encode(cells.inside, saturate=True).tolist()
     for code, count in zip(codes, cells.count.tolist(), strict=True):
         counts[ZERO if code == f.ZERO else dot_field(code).name] += int(count)
@@ -357,6 +357,11 @@ def of_array(name: str, array: npt.ArrayLike) -> Summary:
     moments = Moments()
     moments.add(array)
     return summarise(name, moments)
+
+
+def kind(name: str) -> str:
+    """Return the name of a tensor without its numbers: what layers' tensors of a kind share."""
+    return re.sub(r"[ ._-]?\d+", "", name)
 
 
 def joined(summaries: Iterable[Summary]) -> Summary:
