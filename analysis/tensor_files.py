@@ -75,7 +75,7 @@ class Stored:
         Raises
         ------
         OSError
-            If the file cannot be read.
+            If the file cannot be opened.
         ValueError
             If it ends too early or is damaged.
         """
@@ -121,7 +121,7 @@ def look(path: Path) -> TensorFile:
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be opened.
     ValueError
         If it is no such file, is damaged, or holds no floating-point value.
     """
@@ -145,9 +145,7 @@ def _damage(path: Path) -> Iterator[None]:
     """Say in one line that a file is damaged, whatever its reader makes of it."""
     try:
         yield
-    except OSError:
-        raise
-    except Exception as error:
+    except Exception as error:  # OSError too: archives point to places that are not
         what = " ".join(str(error).split())
         raise ValueError(f"{path} is damaged or no {path.suffix} file: {what}") from None
 
