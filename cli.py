@@ -313,7 +313,7 @@ def analyze(
     for table in tensor_table.tables(summary):
         console.print(table)
     for text in tensor_table.texts(source, found, summary):
-        console.print(text)
+        console.print(text, markup=False)
     for path in tensor_table.save(summary, out) if out else ():
         console.print(str(path))
 
@@ -321,11 +321,12 @@ def analyze(
 @contextmanager
 def _advance(total: int) -> "Iterator[Callable[[str, int], None]]":
     """Show one bar, on a terminal; yield what names the step and moves the bar."""
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=console, disable=not console.is_terminal, transient=True) as shown:
         bar = shown.add_task("", total=total)
-        yield lambda name, done: shown.update(bar, description=name, advance=done)
+        yield lambda name, done: shown.update(bar, description=escape(name), advance=done)
 
 
 @app.command()

@@ -94,7 +94,7 @@ def draw(rows: list[Binade], path: Path) -> None:
         )
         table.set_ylim(len(found) - 0.5, -0.5)
         _mark_steps(table)
-        table.set_yticks(range(len(found)), found)
+        table.set_yticks(range(len(found)), found, parse_math=False)
         table.set_xticks(list(TICKS), TICKS.values())
         table.set_xlabel("exponent E of the binade [2$^E$, 2$^{E+1}$)")
         bar = figure.colorbar(picture, ax=table, pad=0.01)

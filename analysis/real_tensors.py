@@ -116,7 +116,7 @@ def draw(rows: list[Row], path: Path) -> None:
         ticks = [*range(0, exact, 10), exact]
         panels[0].set_xticks(ticks, [*map(str, ticks[:-1]), "exact"])
         panels[0].set_xlim(-1.5, exact + 1.5)
-        panels[0].set_yticks(range(len(kinds)), kinds)
+        panels[0].set_yticks(range(len(kinds)), kinds, parse_math=False)
         panels[0].set_ylim(len(kinds) - 0.5, -0.5)
         lines = panels[0].get_legend_handles_labels()
         figure.legend(*lines, loc="outside upper center", ncols=len(EIGHT_BITS))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from .. import files
 from .formats import EIGHT_BITS, HIF8
@@ -21,7 +22,8 @@ NOTES = (
     "Signal to noise: mean square of the finite values over that of the rounding error, cast as "
     "they are, and after the dot at the tensor's best power-of-two scale, of all that move its "
     f"largest magnitude into the format's range or up to {CLIPPED} binades above. What is beyond "
-    "the largest finite value becomes that. INT8 counts in ones.",
+    "the largest finite value becomes that. INT8 counts in ones. Of all tensors the squares are "
+    "added, each at its own scale.",
     "Dot fields are of the HiF8 codes without a scale, D4 with the fewest mantissa bits, DML "
     "denormal: shares of the finite values. To zero: values that are not zero and become it; "
     "beyond: those above the largest finite value.",
@@ -74,9 +76,9 @@ def tables(summary: Summary) -> list[Table]:
         codes.add_column(name, justify="right")
     for rows, shares in _lines(summary):
         (ours,) = (row for row in rows if row.format == HIF8.name)
-        ratios.add_row(ours.tensor, f"{ours.values:,}", *map(_ratios, rows))
+        ratios.add_row(Text(ours.tensor), f"{ours.values:,}", *map(_ratios, rows))
         codes.add_row(
-            ours.tensor,
+            Text(ours.tensor),  # brackets in a name are no markup
             "-" if ours.log2_scale is None else f"2^{ours.log2_scale}",
             *map(_percent, shares),
             *map(_count, (ours.flushed, ours.saturated, ours.nan, ours.infinite)),
@@ -105,7 +107,7 @@ def _ratios(row: Row) -> str:
 
 
 def _decibels(db: float) -> str:
-    return "-" if math.isnan(db) else "exact" if db == math.inf else f"{db:.1f}"
+    return "-" if math.isnan(db) else "exact" if db == math.inf else f"{round(db, 1) + 0:.1f}"
 
 
 def _percent(share: float) -> str:

@@ -156,6 +156,16 @@ def test_tensors_in_a_file_are_analyzed(hif8, here, suffix):
     assert (here / "results" / "ratios.png").stat().st_size > 1000
 
 
+def test_names_of_tensors_are_shown_and_drawn_as_they_are(hif8, here):
+    names = ["a[bold]b", "c[/d]", "e$f_$", "g^$"]
+    np.savez("x.npz", **{name: np.float32([1, 2.5]) for name in names}, **{"[i]": np.arange(2)})
+    status, out, err = hif8("analyze", "x.npz", "--out", "results")
+    assert (status, err) == (0, "")
+    for name in names:
+        assert out.count(f" {name} ") == 2
+    assert "x.npz: [i] left out, int64" in out
+
+
 @pytest.mark.parametrize("name", SIMULATORS)
 def test_matrices_in_files_are_multiplied_on_a_simulated_engine(hif8, here, builds, name):
     need(name)

@@ -105,6 +105,13 @@ def test_lists_are_saved_as_csv_with_two_figures(found, tmp_path):
         assert lines == [["" if cell is None else str(cell) for cell in row] for row in rows]
 
 
+def test_no_ratio_is_minus_nothing(tmp_path):
+    np.save(tmp_path / "a.npy", np.float32([0.1, 0.2, 1 / 3]))
+    found = tensor_files.look(tmp_path / "a.npy")
+    [_, line] = printed(tensor_table.tables(tensor_table.measure(found, lambda *_: None))[0])
+    assert line[-1].strip().startswith("0.0 · ")
+
+
 @pytest.mark.parametrize("array", [np.zeros(4), np.float64([np.nan]), np.float64([1e300, 1e-300])])
 def test_odd_tensors_are_shown_and_drawn(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
