@@ -33,9 +33,13 @@ _INSIDE = np.uint64(1 << _BELOW - 1)
 _CELLS = 2 * (f.FP64.inf_bits >> _BELOW)
 """Two for each leading part of a finite FP64 magnitude: that value alone, and what is above it."""
 
+_SMALLEST = np.finfo(np.float64).smallest_normal
+
 CLIPPED = 16
 """Binades: the scales that are tried move the largest magnitude to each binade that the format has,
 and up to so many above."""
+_FAR = 2.0**500
+"""Its square is finite; an error as large as that is infinite in all but name."""
 ZERO = "zero"
 """What takes the place of a dot field's name for values whose code is zero."""
 FIELDS = (*(field.name for field in reversed(f.DOT_FIELDS[:-1])), f.DOT_FIELDS[-1].name, ZERO)
@@ -55,7 +59,7 @@ class Row(NamedTuple):
     nan, infinite : int
         How many of them are so.
     zeros : int
-        How many are zero.
+        How many are zero, subnormals of FP64 included.
     mean_square : float
         Of the finite values.
     snr_db : float
@@ -160,7 +164,7 @@ class Moments:
     Attributes
     ----------
     nan, infinite, zeros : int
-        How many values were so; the sums are without them.
+        How many values were so; the sums are without them. Subnormals of FP64 count as zeros.
     sums : numpy.ndarray of float64
         Three a cell.
     """
@@ -179,11 +183,11 @@ class Moments:
         """
         with np.errstate(invalid="ignore"):  # signalling NaNs
             magnitudes = np.abs(np.asarray(chunk).astype(np.float64).ravel())
-        ordinary = (magnitudes > 0) & (magnitudes < np.inf)
+        ordinary = (magnitudes >= _SMALLEST) & (magnitudes < np.inf)
         if not ordinary.all():
             self.nan += int(np.isnan(magnitudes).sum())
             self.infinite += int(np.isinf(magnitudes).sum())
-            self.zeros += int((magnitudes == 0).sum())
+            self.zeros += int((magnitudes < _SMALLEST).sum())
             magnitudes = magnitudes[ordinary]
         if not magnitudes.size:
             return
@@ -235,7 +239,7 @@ class _Cells(NamedTuple):
         words = (occupied >> 1).astype(np.uint64) << np.uint64(_BELOW)
         inside = (words | np.where(occupied & 1, _INSIDE, np.uint64(0))).view(np.float64)
         ends = words.view(np.float64)
-        exponents = np.maximum(occupied >> FRACTION_WIDTH + 1, 1) - f.FP64.bias
+        exponents = (occupied >> FRACTION_WIDTH + 1) - f.FP64.bias
         top = int(exponent_of(inside[-1])) if inside.size else 0
         widths = np.ldexp(1.0, exponents - top)
         return cls(inside, np.ldexp(ends, -top), widths, *sums[:, occupied], top)
@@ -258,10 +262,11 @@ class _Rounded(NamedTuple):
 
 def _round(cells: _Cells, entry: Format, log2_scale: int) -> _Rounded:
     """Round to the nearest finite value of a format."""
-    with np.errstate(over="ignore"):  # a float64 may have values beyond all scales
+    with np.errstate(over="ignore"):  # float64 goes far beyond the range of any format
         scaled = np.ldexp(cells.inside, log2_scale)
         rounded = quantize(scaled, entry.name, saturate=True)
-        noise = cells.squares(np.ldexp(rounded, -log2_scale - cells.top))
+        back = np.ldexp(rounded, -log2_scale - cells.top)
+        noise = cells.squares(np.minimum(back, _FAR))
     return _Rounded(
         decibels(cells.squares(), noise),
         log2_scale,

@@ -174,14 +174,21 @@ def test_a_tensor_without_a_finite_value_is_counted(name):
 
 
 @FORMATS
-def test_signalling_nans_subnormals_and_extremes_of_float64_do_not_warn(name):
+def test_signalling_nans_subnormals_and_extremes_of_float64_are_counted(name):
     bits = np.array([0x7F800001, 0x00000001, 0x3F800000], np.uint32).view(np.float32)
     found = row(tensors.of_array("x", bits), name)
     assert (found.nan, found.finite) == (1, 2)
-    for x in ([1e308, 1e-308, 5e-324], [5e-324, 1e-310]):
-        summary = tensors.of_array("x", np.array(x))
-        assert row(summary, name).finite == len(x)
-        assert sum(binade.values for binade in summary.binades) == len(x)
+    assert {binade.exponent: binade.values for binade in tensors.of_array("x", bits).binades} == {
+        -149: 1,
+        0: 1,
+    }
+    for x in (1e308, 3e-308):
+        summary = tensors.of_array("x", np.array([x, 5e-324, -1e-310]))
+        found = row(summary, name)
+        assert (found.finite, found.zeros) == (3, 2)
+        assert found.scaled_db > 19
+        assert found.snr_db < 1
+        assert [binade.values for binade in summary.binades] == [1]
 
 
 @FORMATS
