@@ -68,7 +68,8 @@ class Row(NamedTuple):
     scaled_db : float
         The same if the tensor is multiplied by the best power of two before, and divided after.
     log2_scale : int, optional
-        The exponent of that power; of all tensors None, for each has its own.
+        The exponent of that power, of equally good ones that nearest to 0; of all tensors None, for
+        each has its own.
     flushed, saturated : int
         How many values become zero without being it, and how many are beyond the largest finite
         value, cast as they are.
@@ -313,7 +314,7 @@ def summarise(name: str, moments: Moments) -> Summary:
     rows = []
     for entry in EIGHT_BITS.values():
         tried = [_round(cells, entry, k) for k in scales(entry, cells.top)]
-        plain, best = tried[0], max(tried, key=lambda found: found.snr_db)
+        plain, best = tried[0], max(tried, key=lambda found: round(found.snr_db, 9))
         rows.append(
             Row(
                 tensor=name,

@@ -98,9 +98,12 @@ def test_no_scale_is_better_than_the_best(kind, name):
     x = TENSORS[kind](np.random.default_rng(2))
     found = row(tensors.of_array("x", x), name)
     top = int(np.log2(np.abs(x).max()))
-    every = [plain_db(x, name, k) for k in range(-60 - top, 61 - top)]
+    tried = range(-60 - top, 61 - top)
+    every = [plain_db(x, name, k) for k in tried]
     assert found.scaled_db == pytest.approx(max(every), abs=1e-6)
-    assert found.scaled_db >= found.snr_db
+    assert found.scaled_db >= found.snr_db - 1e-9
+    best = [k for k, db in zip(tried, every, strict=True) if db > max(every) - 1e-10]
+    assert abs(found.log2_scale) == min(map(abs, best))
 
 
 @KINDS
