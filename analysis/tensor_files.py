@@ -53,7 +53,7 @@ class Stored:
     dtype : numpy.dtype
         Of its elements as they are stored, the byte order included.
     shape : tuple of int
-        Of the tensor.
+        Of the tensor as it lies in the file: in Fortran's order the axes are reversed.
     start : callable
         Opens the file where the elements begin.
     """
@@ -166,7 +166,7 @@ def _entry(
 
 
 def _header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-    """Read a .npy up to its elements, and return the shape and the type of those."""
+    """Read a .npy up to its elements, and return their shape as they lie there, and their type."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -174,8 +174,8 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(stream)
     if version not in readers:
         raise ValueError(f"version {version} of .npy is for records alone")
-    shape, _, dtype = readers[version](stream)
-    return shape, dtype
+    shape, fortran, dtype = readers[version](stream)
+    return shape[::-1] if fortran else shape, dtype
 
 
 def _npy(path: Path) -> dict[str, Stored | str]:
