@@ -140,9 +140,9 @@ FIGURES = {
         caption=real_tensors.CAPTION,
         alt=(
             "Two panels with a line for every kind of tensor and dots for five formats. Cast as "
-            "they are, weights are a few dB better in E4M3 than in HiF8, activations equal, INT8 "
-            "far behind; with a scale HiF8, E4M3 and posit coincide, E5M2 is 6 dB lower, and INT8 "
-            "scatters to both sides."
+            "they are, weights are a few dB better in E4M3 than in HiF8, most activations equal, "
+            "INT8 far behind; with a scale HiF8, E4M3 and posit nearly coincide, E5M2 is about 6 "
+            "dB lower, and INT8 scatters to both sides."
         ),
         module=real_tensors,
     ),
