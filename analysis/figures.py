@@ -76,7 +76,8 @@ FIGURES = {
         title="Precision over magnitude",
         caption=(
             "Significand bits are 1 + log2 of the number of values in the binade, counted in each "
-            "format's table of codes. A line is interrupted where a binade has no value. Lines of "
+            "format's table of codes; the axis at the right says how far a value may be from the "
+            "nearest one there. A line is interrupted where a binade has no value. Lines of "
             "8-bit formats with the same number of bits are drawn side by side, slightly apart. "
             "After figure 1 of arXiv 2409.16626, extended."
         ),
