@@ -80,6 +80,11 @@ class Cast:
         values = nearest.magnitudes(self.format)
         return float(values[np.isfinite(values)].max())
 
+    @property
+    def beyond(self) -> float:
+        """The largest number that is rounded to it: what is above is too large."""
+        return _beyond(self)
+
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values that a tensor's become.
 
@@ -105,6 +110,18 @@ class Cast:
         if self.rounding == "hr":
             place = _next_to(words, place, self.keep_exact)
         return _table(self, x.device).index_select(0, place).view(x.shape)
+
+
+@cache
+def _beyond(cast: Cast) -> float:
+    """Return the FP32 number below the first that overflows, by bisection over the words."""
+    low, high = np.float32(cast.largest).view(np.uint32), np.uint32(FP32.inf_bits)
+    plain = Cast(cast.format)
+    while high - low > 1:
+        middle = low + (high - low) // 2
+        x = torch.from_numpy(np.array([middle], np.uint32).view(np.float32))
+        low, high = (middle, high) if plain(x).isfinite() else (low, middle)
+    return float(np.array(low, np.uint32).view(np.float32))
 
 
 def _leading(words: Tensor) -> Tensor:

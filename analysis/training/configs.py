@@ -52,6 +52,10 @@ class CastConfig:
     backward: Cast = _TA
     scaling: Scaling | None = None
 
+    def cast(self, role: str) -> Cast:
+        """Return the cast of a tensor in one of the roles of `gemm.ROLES`."""
+        return self.backward if role == "gradient" else self.forward
+
     @classmethod
     def named(cls, name: str, *, saturate: bool = True, scaling: Scaling | None = None) -> Self:
         """Return one of the configurations that are compared.

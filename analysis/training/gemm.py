@@ -73,12 +73,15 @@ class Gemm:
     factors : dict of str to float
         Fixed factors by role, as `recipes.calibrate_` chooses them; they come before those of
         `config.scaling`.
+    instead : callable, optional
+        Given the product, what multiplies, and the operands, in place of it all: for calibration.
     """
 
     def __init__(self, name: str, config: CastConfig) -> None:
         self.name = name
         self.config = config
         self.factors: dict[str, float] = {}
+        self.instead: Callable[..., Tensor] | None = None
 
     def __call__(
         self,
@@ -88,15 +91,18 @@ class Gemm:
         bias: Tensor | None = None,
     ) -> Tensor:
         """Return the product of cast operands, and a bias added to it, which is not cast."""
-        a = CastForward.apply(left, self, "left")
-        b = CastForward.apply(right, self, "right")
-        y = CastBackward.apply(product(a, b), self)
+        if self.instead:
+            y = self.instead(self, product, left, right)
+        else:
+            a = CastForward.apply(left, self, "left")
+            b = CastForward.apply(right, self, "right")
+            y = CastBackward.apply(product(a, b), self)
         # A view of a function of ours could not be written to in place, as some models do.
         return y.clone() if bias is None else y + bias
 
     def cast(self, x: Tensor, role: str) -> Tensor:
         """Return the values that a tensor's become here."""
-        cast = self.config.backward if role == "gradient" else self.config.forward
+        cast = self.config.cast(role)
         factor = self.factors.get(role)
         if factor is None:
             scaling = self.config.scaling
