@@ -316,6 +316,10 @@ def verify(
         list[Path] | None,
         typer.Option(help="A .npy to run in place of the bench's cases, one a data input."),
     ] = None,
+    gemms: Annotated[
+        Path | None,
+        typer.Option(help="A file of capture_gemms, whose dot products a MAC computes instead."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seeds the random cases.")] = None,
     random_cases: Annotated[
         int | None, typer.Option("--random", min=0, help="How many random cases.")
@@ -340,10 +344,13 @@ def verify(
         "random_cases": random_cases,
         "waves": waves,
     }
+    own = "--tensor" if tensor else "--gemms" if gemms else ""
+    if own and (len(chosen) != 1 or (tensor and gemms)):
+        raise ValueError(f"{own} takes one unit and no other cases, not {len(chosen)} units")
     if tensor:
-        if len(chosen) != 1:
-            raise ValueError(f"--tensor takes one unit, not {len(chosen)}")
         how["tensors"] = _words(chosen[0], tensor)
+    if gemms:
+        how |= _dot_products(chosen[0], gemms, int(how["seed"]))
     pairs = [(unit, name) for unit in chosen for name in sim or simulators.SIMULATORS]
     with _progress() as progress:
         verdicts = sim_verify.run_all(pairs, progress=progress, **how)
@@ -352,7 +359,7 @@ def verify(
         waveform = sim_verify.waveform(unit, name, build / "sim")
         if waveform:
             console.print(f"waveform of {unit.name} under {name}: {waveform}")
-    for verdict in verdicts if not tensor else ():
+    for verdict in verdicts if not own else ():
         sim_verify.save(verdict, build / "verify")
     _leave(verdicts)
 
@@ -380,6 +387,18 @@ def _words(unit: "Unit", paths: list[Path]) -> dict[str, np.ndarray]:
         sizes = ", ".join(f"{name} {column.size}" for name, column in words.items())
         raise ValueError(f"the tensors of {unit.name} must be of one size, not {sizes}")
     return words
+
+
+def _dot_products(unit: "Unit", path: Path, seed: int) -> dict[str, object]:
+    """Read captured GEMMs as a unit's cases, and say what they are."""
+    from .sim.gemms import read
+
+    chosen = read(path, unit, seed=seed)
+    ways = " and ".join(f"{count:,} {way}" for way, count in chosen.gemms.items())
+    console.print(
+        f"{path}: {ways} GEMMs, {chosen.sums:,} of their dot products, {chosen.products:,} products"
+    )
+    return {"tensors": chosen.tensors, "cases": chosen.sums}
 
 
 @app.command()

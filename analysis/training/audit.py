@@ -117,12 +117,10 @@ class Watch(TorchDispatchMode):
     model : torch.nn.Module
         Whose layers have names.
     seen : callable
-        Told of every product, with its operands.
+        Told of every product, with the arguments of its operator.
     """
 
-    def __init__(
-        self, model: nn.Module, seen: Callable[[Product, tuple[Tensor, ...]], None]
-    ) -> None:
+    def __init__(self, model: nn.Module, seen: Callable[[Product, tuple], None]) -> None:
         super().__init__()
         self._names = {part: name for name, part in model.named_modules()}
         self._names[model] = type(model).__name__
@@ -168,20 +166,21 @@ class Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
         if name in OPERANDS:
-            self._note(name, tuple(args[k] for k in OPERANDS[name]))
+            self._note(name, OPERANDS[name], args)
         else:
             with self:  # what inference mode does not take apart is taken apart here
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
             if _FUSED.search(name) and not _POINTWISE.search(name):
-                self._note(name, ())
+                self._note(name, (), args)
         result = func(*args, **kwargs)
         self._follow(name, func, args, result)
         return result
 
-    def _note(self, name: str, operands: tuple[Tensor, ...]) -> None:
+    def _note(self, name: str, places: tuple[int, ...], args: tuple) -> None:
         """Tell of a product, where it is and what its operands are."""
+        operands = [args[place] for place in places]
         tags = tuple(self._tag_of(x) for x in operands)
         node = torch._C._current_autograd_node()
         if node is None:
@@ -193,7 +192,7 @@ class Watch(TorchDispatchMode):
             where = self._nodes.get(node._sequence_nr(), "outside the model")
         shapes = tuple(tuple(x.shape) for x in operands)
         direction = "backward" if node else "forward"
-        self._seen(Product(where, name, direction, shapes, tags), operands)
+        self._seen(Product(where, name, direction, shapes, tags), args)
 
     def _follow(self, name: str, func: torch._ops.OpOverload, args: tuple, result: object) -> None:
         """Carry tags over to moved values, and drop those of what was written to."""
