@@ -787,6 +787,82 @@ def release(build: Build = BUILD) -> None:
 
 
 @app.command()
+def workloads(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Workloads; all of them by default.")
+    ] = None,
+    formats: Annotated[
+        str | None, typer.Option(help="Like fp32,hif8_ta; by default those of the paper's table.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Pairs of runs; by default 8, or 1 with --quick.")
+    ] = None,
+    loss_scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Like recipe,none,als,pts,4096; by default recipe,none, or recipe with --quick."
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small runs, a few seconds each.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
+    ] = None,
+    build: Build = BUILD,
+) -> None:
+    """Train published systems in 8-bit formats beside FP32; goes on where it was stopped."""
+    from importlib.util import find_spec
+
+    if not find_spec("torch"):
+        raise RuntimeError("torch is not installed: make training")
+    from .analysis.workloads.harness import pool, results, runs, table
+
+    chosen = (formats or ",".join(runs.FORMATS)).split(",")
+    chosen = list(dict.fromkeys([table.REFERENCE, *chosen]))  # all are measured by it
+    asked = runs.plan(
+        runs.select(names or ()),
+        chosen,
+        (loss_scale or ("recipe" if quick else "recipe,none")).split(","),
+        seeds or (1 if quick else 8),
+        quick=quick,
+    )
+    folder = build / "workloads"
+    found, stale = results.load(folder / "runs", asked)
+    if stale:
+        console.print(
+            f"{folder}: {stale:,} results of another version are left aside, and run anew"
+        )
+    left = [setting for setting in asked if setting not in found]
+    begin = time.perf_counter()
+    done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
+    with _counting("runs", len(asked), len(found)) as advance:
+        for result in done:
+            found[result.setting] = result
+            advance()
+    seconds = sum(found[setting].seconds for setting in left)
+    console.width = max(console.width, 132)
+    console.print(table.table(found, chosen))
+    for line in table.texts(found, chosen):
+        console.print(line, soft_wrap=True)
+    path = folder / ("quick.csv" if quick else "table.csv")
+    console.print(str(files.write_csv(path, list(table.rows(found, chosen)))))
+    console.print(
+        f"this run: {len(left):,} of {len(asked):,} runs in {time.perf_counter() - begin:.0f} s, "
+        f"{seconds:.0f} s of processor time"
+    )
+
+
+@contextmanager
+def _counting(what: str, total: int, done: int) -> "Iterator[Callable[[], None]]":
+    """Show a bar with the time left, on a terminal; yield what moves it."""
+    from rich.progress import Progress
+
+    shown = Progress(console=console, disable=not console.is_terminal, transient=True)
+    with shown:
+        bar = shown.add_task(what, total=total, completed=done)
+        yield lambda: shown.advance(bar)
+
+
+@app.command()
 def demo(build: Build = BUILD) -> None:
     """Do the main job: a real network through RTL, every bench, the figures, the report."""
     from . import demo as job

@@ -5,21 +5,22 @@ Imports `analysis.training` and nothing else of the project; only the command li
 module of this folder is a workload, called by its file's name: the harness, in `harness`, lists the
 folder and knows none of them. A module holds a class ``System``, a `harness.Workload`::
 
-    from .harness import Metric, Trainer, Workload, rules
+    from .harness import Metric, Outcome, Trainer, Workload, data, rules
 
     class System(Workload):
         title = "ACmix"                      # what the table calls it
         reference = "Pan et al., ... (arXiv 2111.14556)"
         simplified = "What was made smaller or left out, and why: whole sentences."
         loss_scale = 2.0**12                 # the recipe's constant backward loss scale
-        metrics = {"accuracy": Metric("test accuracy", "%")}
+        metrics: ClassVar = {"accuracy": Metric("test accuracy", "%")}
         criterion = (rules.accuracy("accuracy"), rules.flushed())
-        uncast = {"teacher": "frozen, and computed once"}     # by default none but the heads
+        uncast: ClassVar = {"teacher": "frozen, computed once"}   # by default none but the heads
 
         def __init__(self, trainer: Trainer) -> None:
             # Data, models, optimizers, all from trainer.seed alone: equal for every format.
             # Draw all that is random before the format can matter, or from trainer.generator (of
-            # torch, on the CPU) and trainer.rng (of NumPy).
+            # torch, on the CPU) and trainer.rng (of NumPy). harness.data has digits and photos.
+            self.trainer = trainer
             self.steps = trainer.choose(full=600, quick=60)
             self.model = trainer.convert(Net())       # casts but the last linear layer
             self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)

@@ -4,8 +4,8 @@
 Imports `analysis.training`. It knows no workload by name.
 """
 
-from . import rules
+from . import data, rules
 from .interface import Kept, Metric, Outcome, Workload
 from .trainer import Trainer
 
-__all__ = ["Kept", "Metric", "Outcome", "Trainer", "Workload", "rules"]
+__all__ = ["Kept", "Metric", "Outcome", "Trainer", "Workload", "data", "rules"]
