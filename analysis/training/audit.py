@@ -47,6 +47,9 @@ _FUSED = re.compile(r"attention|rnn|lstm|gru|transformer|trilinear|convolution|l
 _POINTWISE = re.compile(r"_thnn_fused|log_?softmax|_nonlinearity")
 """Other operators multiply inside, where no cast reaches, if their names say so."""
 
+OUTSIDE = "outside the layers"
+"""Where a product is that no layer of the model computes."""
+
 _MOVERS = frozenset(
     (
         *("clone", "_to_copy", "copy_", "cat", "stack", "repeat", "roll", "flip", "im2col"),
@@ -185,11 +188,11 @@ class Watch(TorchDispatchMode):
         node = torch._C._current_autograd_node()
         if node is None:
             named = next((tag.name for tag in tags if tag), None)
-            where = named or (self._stack[-1] if self._stack else "outside the model")
+            where = named or (self._stack[-1] if self._stack else OUTSIDE)
             # Autograd has made the node that will run backwards just before.
             self._nodes[torch._C._autograd._get_sequence_nr() - 1] = where
         else:
-            where = self._nodes.get(node._sequence_nr(), "outside the model")
+            where = self._nodes.get(node._sequence_nr(), OUTSIDE)
         shapes = tuple(tuple(x.shape) for x in operands)
         direction = "backward" if node else "forward"
         self._seen(Product(where, name, direction, shapes, tags), args)

@@ -41,11 +41,15 @@ folder and knows none of them. A module holds a class ``System``, a `harness.Wor
 What makes a workload a fair one:
 
 - every product in both directions is cast or named in ``uncast``: multiply by layers, or by
-  `analysis.training.layers.MatMul` where a model multiplies two activations (attention). The test
+  `analysis.training.layers.MatMul` where a model multiplies two activations (attention). Models are
+  attributes of the system, so that a layer's name is ``teacher.fc``; what no layer multiplies, such
+  as a similarity in a loss, is called ``outside the layers``. The test
   `test_every_product_of_a_workload_is_cast` runs the audit over a step and the evaluation;
 - losses are computed in FP32, of logits that the last linear layer, which is not cast, gives;
 - gradients with respect to inputs come from ``trainer.gradient(loss, x)``, which scales as
   training does;
+- learning rates are a function of the step, such as ``RATE * cosine(k, self.steps)``, handed to
+  ``minimise``: an adaptive loss scale skips steps;
 - one seed gives one result: no other source of randomness, one thread, no clock;
 - time, one format, one thread: 10 to 25 s at full size, at most 4 s when quick;
 - tests of the mechanism stand in ``tests/analysis/workloads/test_<name>.py``; the generic ones find

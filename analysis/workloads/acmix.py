@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..training.layers import MatMul
-from .harness import Metric, Outcome, Trainer, Workload, data, rules
+from .harness import Metric, Outcome, Trainer, Workload, cosine, data, rules
 
 HEADS = 4
 KERNEL = 3
 BATCH = 64
+RATE = 0.1
 
 
 class ACmix(nn.Module):
@@ -138,17 +139,15 @@ class System(Workload):
         self.batches = data.batches(count, BATCH, self.steps, trainer.rng)
         self.model = trainer.convert(Net())
         self.optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, nesterov=True
+            self.model.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4, nesterov=True
         )
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.steps)
 
     def step(self, k: int) -> None:
         """Train on one batch."""
         batch = self.batches[k]
         logits = self.model(self.data.train_images[batch])
         loss = functional.cross_entropy(logits, self.data.train_labels[batch])
-        self.trainer.minimise(loss, self.optimizer)
-        self.schedule.step()
+        self.trainer.minimise(loss, self.optimizer, RATE * cosine(k, self.steps))
 
     def evaluate(self) -> Outcome:
         """Measure the accuracy on the test images, and what the mixing layers have learned."""
