@@ -5,6 +5,7 @@ Imports `files` and `harness`; `analysis.encoder` only to make the sentences' em
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ... import files
-from .harness import Metric, Outcome, Trainer, Workload, domains, rules
+from .harness import Metric, Outcome, Trainer, Workload, data, domains, rules
+from .harness.trainer import cosine
 
 TEXTS = Path(__file__).parent / "rise_texts.npy"
 """Embeddings of sentences, as part of the repository: what `embedded` gives. To make it anew:
@@ -36,10 +38,13 @@ TEMPERATURE = 3.0
 LOGIT_SCALE = 100.0
 """Of the cosines of the teacher's images and texts, as in CLIP."""
 RELATIVE_SCALE = 10.0
+RATE, LATE = 3e-2, 0.8
+"""The learning rate, and after which share of the steps it is a tenth of that."""
 DISTILL, CLASSIFY, DISTANCE = 0.9, 0.1, 1.0
 """Weights of the losses, within the ranges that the paper searched."""
 
 OCTAVES = (1, 2, 4, 8)
+TEACHER_RATE, TEACHER_BATCH = 3e-3, 96
 NOTES = 10
 """How often, over a run, the gradient of the relative distance is measured."""
 
@@ -124,29 +129,28 @@ def textures(count: int, rng: np.random.Generator) -> np.ndarray:
     for cells in OCTAVES:
         noise = rng.normal(size=(count, domains.CHANNELS, cells, cells))
         noise *= rng.uniform(0, 0.5 / cells**0.5, (count, 1, 1, 1))
-        made = made + np.kron(noise, np.ones((domains.SIDE // cells,) * 2))
+        made = made + np.kron(noise, np.ones((data.SIZE // cells,) * 2))
     return np.clip(made, 0, 1).astype(np.float32)
 
 
-def teach(
-    digits: domains.Split, texts: Tensor, rng: np.random.Generator, *, steps: int
-) -> nn.Module:
+def teach(digits: data.Digits, texts: Tensor, rng: np.random.Generator, *, steps: int) -> nn.Module:
     """Return a network trained to embed images as the texts of what they show, in FP32.
 
     It has seen many domains, of random backgrounds, but no photograph: as CLIP, it knows more
     domains than the student, but not the one that is held out.
     """
-    width = domains.FEATURES * domains.MAP**2
-    teacher = nn.Sequential(domains.trunk(), nn.Flatten(), nn.Linear(width, texts.shape[1]))
-    optimizer = torch.optim.Adam(teacher.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        places = rng.integers(len(digits.train), size=96)
-        images = domains.over(textures(len(places), rng), digits.train[places])
+    width = domains.FEATURES * (domains.MAP // 2) ** 2
+    teacher = nn.Sequential(
+        domains.trunk(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(width, texts.shape[1])
+    )
+    optimizer = torch.optim.Adam(teacher.parameters())
+    for k in range(steps):
+        optimizer.param_groups[0]["lr"] = TEACHER_RATE * cosine(k, steps)
+        places = rng.integers(len(digits.train_images), size=TEACHER_BATCH)
+        images = domains.over(textures(len(places), rng), digits.train_images[places])
         logits = compared(teacher(images), texts)
         functional.cross_entropy(logits, digits.train_labels[places]).backward()
         optimizer.step()
-        schedule.step()
         optimizer.zero_grad()
     return teacher.requires_grad_(False)
 
@@ -171,7 +175,7 @@ class System(Workload):
         "weights, so at a learning rate of 3e-2 in place of 1e-3. Images are not augmented, so "
         "that the teacher's logits are computed once."
     )
-    metrics = {  # noqa: RUF012
+    metrics: ClassVar = {
         "accuracy": Metric("accuracy, held-out domain", "%"),
         "sources": Metric("accuracy, source domains", "%"),
         "relative_gradient": Metric("gradient norm of the relative distance", "", 5),
@@ -185,21 +189,20 @@ class System(Workload):
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.steps = trainer.choose(full=1600, quick=160)
-        self.task = domains.Task(trainer.rng)
+        self.steps = trainer.choose(full=1400, quick=140)
+        self.task = domains.Task(trainer.seed, trainer.rng)
         self.texts, *others = torch.from_numpy(files.load_array(TEXTS))
         self.domain_texts = torch.stack(others, dim=1)
-        steps = trainer.choose(full=600, quick=100)
-        teacher = teach(self.task.digits, self.texts, trainer.rng, steps=steps)
+        steps = trainer.choose(full=500, quick=200)
+        teacher = teach(data.digits(trainer.seed), self.texts, trainer.rng, steps=steps)
         self.taught = compared(teacher(self.task.images), self.texts)
         self.teacher_accuracy = self.task.accuracies(
             lambda images: compared(teacher(images), self.texts)
         )[domains.HELD_OUT]
         self.model = trainer.convert(Student(self.texts))
         self.optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=3e-2, momentum=0.9, weight_decay=5e-4
+            self.model.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4
         )
-        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, int(0.8 * self.steps))
         self.norms: list[float] = []
 
     def step(self, k: int) -> None:
@@ -216,8 +219,8 @@ class System(Workload):
         )
         if k % (self.steps // NOTES) == 0:
             self.norms.append(self.norm(places))
-        self.trainer.minimise(loss, self.optimizer)
-        self.schedule.step()
+        rate = RATE if k < LATE * self.steps else RATE / 10
+        self.trainer.minimise(loss, self.optimizer, rate)
 
     def relative(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Return the relative distance of embeddings of images with these labels."""

@@ -6,13 +6,15 @@ Imports no other room. The way of MNIST-M: a colour photograph minus the digit, 
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.datasets import load_digits, load_sample_image
+from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
+
+from . import data
+from .data import SIZE
 
 SOURCES = ("plain", "inverted", "china.jpg")
 """What is trained on."""
@@ -22,46 +24,15 @@ FLAT = {"plain": 0.0, "inverted": 1.0}
 """Domains whose background is of one grey; that of the others is a photograph."""
 
 CLASSES = 10
-SIDE = 8
 CHANNELS = 3
-TRAIN_IMAGES = 1400
-COPIES = 4
+COPIES = 2
 """How often each digit is in a domain, elsewhere in the photograph each time."""
-WHITE = 16
-"""The largest grey level of the data set; images are divided by it."""
 BLOCK = 8
 """Pixels of a photograph that one of a digit covers, each way."""
 FEATURES, MAP = 64, 4
 """Channels of the last features, and their rows and columns."""
 
 Images = npt.NDArray[np.float32]
-
-
-class Split(NamedTuple):
-    """Digits to train with, and to test with.
-
-    Attributes
-    ----------
-    train, test : numpy.ndarray of float32
-        Of shape (images, 8, 8), from 0 to 1.
-    train_labels, test_labels : torch.Tensor of int64
-        What they show.
-    """
-
-    train: Images
-    train_labels: Tensor
-    test: Images
-    test_labels: Tensor
-
-
-def split(rng: np.random.Generator) -> Split:
-    """Return 1,400 digits to train with, and the other 397, each `COPIES` times."""
-    images, labels = load_digits(return_X_y=True)
-    images = (images / WHITE).astype(np.float32).reshape(-1, SIDE, SIDE)
-    order = rng.permutation(len(images))
-    parts = (np.tile(part, COPIES) for part in (order[:TRAIN_IMAGES], order[TRAIN_IMAGES:]))
-    train, test = ((images[part], torch.from_numpy(labels[part]).long()) for part in parts)
-    return Split(*train, *test)
 
 
 @cache
@@ -75,73 +46,79 @@ def photograph(name: str) -> Images:
 
 def patches(name: str, count: int, rng: np.random.Generator) -> Images:
     """Return patches of a photograph from random places, of shape (count, 3, 8, 8)."""
-    windows = np.lib.stride_tricks.sliding_window_view(photograph(name), (SIDE, SIDE), (1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(photograph(name), (SIZE, SIZE), (1, 2))
     rows, columns = (rng.integers(length, size=count) for length in windows.shape[1:3])
     return windows[:, rows, columns].swapaxes(0, 1)
 
 
-def over(background: Images, images: Images) -> Tensor:
-    """Return |background - digit|, of shape (images, 3, 8, 8)."""
-    return torch.from_numpy(np.abs(background - images[:, None]).astype(np.float32))
+def over(background: npt.ArrayLike, digits: Tensor) -> Tensor:
+    """Return |background - digit|, of shape (digits, 3, 8, 8)."""
+    return (torch.as_tensor(background, dtype=torch.float32) - digits).abs()
 
 
-def rendered(domain: str, images: Images, rng: np.random.Generator) -> Tensor:
+def rendered(domain: str, digits: Tensor, rng: np.random.Generator) -> Tensor:
     """Return digits as they look in a domain.
 
     Parameters
     ----------
     domain : str
         One of `SOURCES`, or `HELD_OUT`.
-    images : numpy.ndarray of float32
-        Of shape (images, 8, 8).
+    digits : torch.Tensor of float32
+        Of shape (digits, 1, 8, 8), from 0 to 1.
     rng : numpy.random.Generator
         Chooses the places in a photograph.
 
     Returns
     -------
     torch.Tensor of float32
-        Of shape (images, 3, 8, 8), from 0 to 1.
+        Of shape (digits, 3, 8, 8), from 0 to 1.
     """
     if domain in FLAT:
-        return over(np.full((1, CHANNELS, 1, 1), FLAT[domain], np.float32), images)
-    return over(patches(domain, len(images), rng), images)
+        return over(np.full((CHANNELS, 1, 1), FLAT[domain]), digits)
+    return over(patches(domain, len(digits), rng), digits)
 
 
 class Task:
     """To learn digits in the three source domains, and know them in the fourth.
 
+    Parameters
+    ----------
+    seed : int
+        Of the split of the digits.
+    rng : numpy.random.Generator
+        Chooses the places in photographs.
+
     Attributes
     ----------
     images : torch.Tensor of float32
         All training images, domain by domain, of shape (images, 3, 8, 8).
-    labels, domains : torch.Tensor of int64
-        What each of them shows, and the place of its domain in `SOURCES`.
-    digits : Split
-        Before they were rendered.
+    labels : torch.Tensor of int64
+        What they show.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.digits = split(rng)
-        self.images = torch.cat([rendered(name, self.digits.train, rng) for name in SOURCES])
-        self.labels = self.digits.train_labels.repeat(len(SOURCES))
-        each = len(self.digits.train)
-        self.domains = torch.arange(len(SOURCES)).repeat_interleave(each)
-        self._tests = {name: rendered(name, self.digits.test, rng) for name in (*SOURCES, HELD_OUT)}
+    def __init__(self, seed: int, rng: np.random.Generator) -> None:
+        digits = data.digits(seed)
+        train, test = (x.repeat(COPIES, 1, 1, 1) for x in (digits.train_images, digits.test_images))
+        self._each = len(train)
+        self.images = torch.cat([rendered(name, train, rng) for name in SOURCES])
+        self.labels = digits.train_labels.repeat(COPIES * len(SOURCES))
+        self._tests = {name: rendered(name, test, rng) for name in (*SOURCES, HELD_OUT)}
+        self._test_labels = digits.test_labels.repeat(COPIES)
 
     def draw(self, rng: np.random.Generator, each: int) -> Tensor:
         """Return places of training images, so many of each domain."""
-        size = len(self.digits.train)
-        places = rng.integers(size, size=(len(SOURCES), each)) + size * np.arange(3)[:, None]
-        return torch.from_numpy(places.ravel())
+        starts = self._each * np.arange(len(SOURCES))[:, None]
+        return torch.from_numpy(
+            (starts + rng.integers(self._each, size=(len(starts), each))).ravel()
+        )
 
+    @torch.no_grad()
     def accuracies(self, classify: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Return in percent how often the largest logit is right, by domain."""
-        with torch.no_grad():
-            right = {
-                name: classify(images).argmax(dim=1) == self.digits.test_labels
-                for name, images in self._tests.items()
-            }
-        return {name: 100 * found.float().mean().item() for name, found in right.items()}
+        return {
+            name: data.percent_right(classify(images), self._test_labels)
+            for name, images in self._tests.items()
+        }
 
 
 def summary(accuracies: dict[str, float]) -> dict[str, float]:
