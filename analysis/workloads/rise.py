@@ -189,7 +189,7 @@ class System(Workload):
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.steps = trainer.choose(full=1400, quick=140)
+        self.steps = trainer.choose(full=1200, quick=120)
         self.task = domains.Task(trainer.seed, trainer.rng)
         self.texts, *others = torch.from_numpy(files.load_array(TEXTS))
         self.domain_texts = torch.stack(others, dim=1)
