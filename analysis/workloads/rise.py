@@ -4,6 +4,7 @@
 Imports `files` and `harness`; `analysis.encoder` only to make the sentences' embeddings anew.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -133,26 +134,36 @@ def textures(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(made, 0, 1).astype(np.float32)
 
 
-def teach(digits: data.Digits, texts: Tensor, rng: np.random.Generator, *, steps: int) -> nn.Module:
+def class_texts() -> Tensor:
+    """Return the embeddings of the classes, of shape (10, 384)."""
+    return torch.from_numpy(files.load_array(TEXTS)[0])
+
+
+@cache
+def teacher(seed: int, steps: int) -> nn.Module:
     """Return a network trained to embed images as the texts of what they show, in FP32.
 
     It has seen many domains, of random backgrounds, but no photograph: as CLIP, it knows more
-    domains than the student, but not the one that is held out.
+    domains than the student, but not the one that is held out. Its random numbers are its own, so
+    that a run is the same whether it was there before or not.
     """
+    rng, digits, texts = np.random.default_rng([seed, steps]), data.digits(seed), class_texts()
     width = domains.FEATURES * (domains.MAP // 2) ** 2
-    teacher = nn.Sequential(
-        domains.trunk(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(width, texts.shape[1])
-    )
-    optimizer = torch.optim.Adam(teacher.parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            domains.trunk(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(width, texts.shape[1])
+        )
+    optimizer = torch.optim.Adam(model.parameters())
     for k in range(steps):
         optimizer.param_groups[0]["lr"] = TEACHER_RATE * cosine(k, steps)
         places = rng.integers(len(digits.train_images), size=TEACHER_BATCH)
         images = domains.over(textures(len(places), rng), digits.train_images[places])
-        logits = compared(teacher(images), texts)
+        logits = compared(model(images), texts)
         functional.cross_entropy(logits, digits.train_labels[places]).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return teacher.requires_grad_(False)
+    return model.requires_grad_(False)
 
 
 def compared(embeddings: Tensor, texts: Tensor) -> Tensor:
@@ -193,12 +204,10 @@ class System(Workload):
         self.task = domains.Task(trainer.seed, trainer.rng)
         self.texts, *others = torch.from_numpy(files.load_array(TEXTS))
         self.domain_texts = torch.stack(others, dim=1)
-        steps = trainer.choose(full=500, quick=200)
-        teacher = teach(data.digits(trainer.seed), self.texts, trainer.rng, steps=steps)
-        self.taught = compared(teacher(self.task.images), self.texts)
-        self.teacher_accuracy = self.task.accuracies(
-            lambda images: compared(teacher(images), self.texts)
-        )[domains.HELD_OUT]
+        teach = teacher(trainer.seed, trainer.choose(full=500, quick=200))
+        self.taught = compared(teach(self.task.images), self.texts)
+        found = self.task.accuracies(lambda images: compared(teach(images), self.texts))
+        self.teacher_accuracy = found[domains.HELD_OUT]
         self.model = trainer.convert(Student(self.texts))
         self.optimizer = torch.optim.SGD(
             self.model.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hif8.analysis import encoder
 from hif8.analysis.workloads import rise
-from hif8.analysis.workloads.harness import Trainer, data, domains
+from hif8.analysis.workloads.harness import Trainer, domains
 
 
 @pytest.fixture
@@ -129,12 +129,21 @@ def test_the_students_head_begins_with_the_texts_of_the_classes(system):
 
 def test_a_teacher_is_frozen_and_has_learned_a_domain_it_never_saw():
     task = domains.Task(4, np.random.default_rng(1))
-    texts = torch.from_numpy(np.load(rise.TEXTS))[0]
-    torch.manual_seed(1)
-    teacher = rise.teach(data.digits(4), texts, np.random.default_rng(2), steps=200)
+    teacher, texts = rise.teacher(4, 200), rise.class_texts()
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     found = task.accuracies(lambda images: rise.compared(teacher(images), texts))
     assert found[domains.HELD_OUT] > 30
+
+
+def test_a_run_is_the_same_whether_its_teacher_was_there_before():
+    states = []
+    rise.teacher.cache_clear()
+    for _ in range(2):
+        torch.manual_seed(9)
+        taught = rise.teacher(4, 2)(torch.ones(1, 3, 8, 8))
+        states.append((torch.get_rng_state().tolist(), taught.tolist()))
+    assert rise.teacher.cache_info().hits == 1
+    assert states[0] == states[1]
 
 
 def test_textures_are_images_and_no_two_are_alike():
