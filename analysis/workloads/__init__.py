@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published systems as workloads for an 8-bit format: one file each, and a harness for all.
 
-Imports `analysis.training` and nothing else of the project; only the command line imports this. A
-module of this folder is a workload, called by its file's name: the harness, in `harness`, lists the
-folder and knows none of them. A module holds a class ``System``, a `harness.Workload`::
+Imports `analysis.training`, and `files` for data that is kept beside a workload; only the command
+line imports this. A module of this folder is a workload, called by its file's name: the harness, in
+`harness`, lists the folder and knows none of them. A module holds a class ``System``, a
+`harness.Workload`::
 
     from .harness import Metric, Outcome, Trainer, Workload, data, rules
 
