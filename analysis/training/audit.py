@@ -47,6 +47,9 @@ _FUSED = re.compile(r"attention|rnn|lstm|gru|transformer|trilinear|convolution|l
 _POINTWISE = re.compile(r"_thnn_fused|log_?softmax|_nonlinearity")
 """Other operators multiply inside, where no cast reaches, if their names say so."""
 
+OUTSIDE = "outside the layers"
+"""Where a product is that no layer of the model computes."""
+
 _MOVERS = frozenset(
     (
         *("clone", "_to_copy", "copy_", "cat", "stack", "repeat", "roll", "flip", "im2col"),
@@ -117,12 +120,10 @@ class Watch(TorchDispatchMode):
     model : torch.nn.Module
         Whose layers have names.
     seen : callable
-        Told of every product, with its operands.
+        Told of every product, with the arguments of its operator.
     """
 
-    def __init__(
-        self, model: nn.Module, seen: Callable[[Product, tuple[Tensor, ...]], None]
-    ) -> None:
+    def __init__(self, model: nn.Module, seen: Callable[[Product, tuple], None]) -> None:
         super().__init__()
         self._names = {part: name for name, part in model.named_modules()}
         self._names[model] = type(model).__name__
@@ -168,32 +169,33 @@ class Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
         if name in OPERANDS:
-            self._note(name, tuple(args[k] for k in OPERANDS[name]))
+            self._note(name, OPERANDS[name], args)
         else:
             with self:  # what inference mode does not take apart is taken apart here
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
             if _FUSED.search(name) and not _POINTWISE.search(name):
-                self._note(name, ())
+                self._note(name, (), args)
         result = func(*args, **kwargs)
         self._follow(name, func, args, result)
         return result
 
-    def _note(self, name: str, operands: tuple[Tensor, ...]) -> None:
+    def _note(self, name: str, places: tuple[int, ...], args: tuple) -> None:
         """Tell of a product, where it is and what its operands are."""
+        operands = [args[place] for place in places]
         tags = tuple(self._tag_of(x) for x in operands)
         node = torch._C._current_autograd_node()
         if node is None:
             named = next((tag.name for tag in tags if tag), None)
-            where = named or (self._stack[-1] if self._stack else "outside the model")
+            where = named or (self._stack[-1] if self._stack else OUTSIDE)
             # Autograd has made the node that will run backwards just before.
             self._nodes[torch._C._autograd._get_sequence_nr() - 1] = where
         else:
-            where = self._nodes.get(node._sequence_nr(), "outside the model")
+            where = self._nodes.get(node._sequence_nr(), OUTSIDE)
         shapes = tuple(tuple(x.shape) for x in operands)
         direction = "backward" if node else "forward"
-        self._seen(Product(where, name, direction, shapes, tags), operands)
+        self._seen(Product(where, name, direction, shapes, tags), args)
 
     def _follow(self, name: str, func: torch._ops.OpOverload, args: tuple, result: object) -> None:
         """Carry tags over to moved values, and drop those of what was written to."""

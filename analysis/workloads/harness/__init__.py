@@ -4,8 +4,18 @@
 Imports `analysis.training`. It knows no workload by name.
 """
 
-from . import rules
+from . import data, rules
 from .interface import Kept, Metric, Outcome, Workload
-from .trainer import Trainer
+from .trainer import Trainer, cosine, one_cycle
 
-__all__ = ["Kept", "Metric", "Outcome", "Trainer", "Workload", "rules"]
+__all__ = [
+    "Kept",
+    "Metric",
+    "Outcome",
+    "Trainer",
+    "Workload",
+    "cosine",
+    "data",
+    "one_cycle",
+    "rules",
+]

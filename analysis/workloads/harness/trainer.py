@@ -4,6 +4,7 @@
 Imports `analysis.training`.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,14 +69,25 @@ class Trainer:
             model, module_filter_fn=module_filter_fn, config=self._config
         )
 
-    def minimise(self, loss: Tensor, optimizer: Optimizer) -> None:
+    def minimise(self, loss: Tensor, optimizer: Optimizer, rate: float | None = None) -> None:
         """Go backwards from a loss, and let the optimizer step; gradients are zero after.
+
+        Parameters
+        ----------
+        loss : torch.Tensor
+            Of no axis.
+        optimizer : torch.optim.Optimizer
+            Of what is trained.
+        rate : float, optional
+            The learning rate of this step, for all parameters; by default the optimizer's own.
 
         Raises
         ------
         DivergedError
             If the loss is not finite.
         """
+        for group in optimizer.param_groups if rate is not None else ():
+            group["lr"] = rate
         scaler = self._scaler(optimizer)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
@@ -108,6 +120,17 @@ class Trainer:
                 AdaptiveLossScaling() if self._adaptive else LossScaling(self._scale)
             )
         return self._scalers[key]
+
+
+def cosine(k: int, steps: int) -> float:
+    """Return the share of a learning rate at a step, from 1 to nearly 0 along half a cosine."""
+    return 0.5 + 0.5 * math.cos(math.pi * k / steps)
+
+
+def one_cycle(k: int, steps: int, warm: float = 0.3) -> float:
+    """Return the share of a learning rate at a step: up to 1 in a share of the steps, then down."""
+    top = warm * steps
+    return 1 - cosine(k, top) if k < top else cosine(k - top, steps - top)
 
 
 def constant(scaling: str, loss_scale: float) -> float:
