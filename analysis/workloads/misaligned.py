@@ -8,16 +8,16 @@ pattern for each digit, with features from which a second head cannot tell the p
 
 import math
 from copy import deepcopy
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .harness import Metric, Outcome, Trainer, Workload, rules
-from .harness.digits import CLASSES, SIDE, TRAIN_IMAGES, batches, split
+from .harness import Metric, Outcome, Trainer, Workload, data, rules
 
+CLASSES = 10
 PREDICTS = 0.9
 """How likely the pattern of a training image is that of its label."""
 WEIGHT = 0.55
@@ -59,7 +59,7 @@ METHODS = {
 
 def patterns_of(rng: np.random.Generator) -> Tensor:
     """Return one random pattern of black and white a class, of shape (patterns, 1, 8, 8)."""
-    pixels = rng.integers(2, size=(PATTERNS, 1, SIDE, SIDE))
+    pixels = rng.integers(2, size=(PATTERNS, 1, data.SIZE, data.SIZE))
     return torch.from_numpy(pixels.astype(np.float32))
 
 
@@ -109,7 +109,7 @@ class Network(nn.Module):
             nn.Conv2d(first, second, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(second * (SIDE // 2) ** 2, FEATURES),
+            nn.Linear(second * (data.SIZE // 2) ** 2, FEATURES),
             nn.ReLU(),
         )
         self.head = nn.Linear(FEATURES, CLASSES)
@@ -185,8 +185,7 @@ class Arm:
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """Return how many images are classified right, in percent."""
         with torch.no_grad():
-            found = self.model(images).argmax(dim=1)
-        return 100 * (found == labels).float().mean().item()
+            return data.percent_right(self.model(images), labels)
 
 
 class System(Workload):
@@ -205,7 +204,7 @@ class System(Workload):
         "the pattern predicts, is unlearned with it. The data are digits of 8 x 8 pixels blended "
         "with random patterns, in place of photographs, so that it is known what is misaligned."
     )
-    metrics = {
+    metrics: ClassVar = {
         "accuracy": Metric("accuracy out of distribution, mean of three methods", "%"),
         "plain": Metric("plain", "%"),
         "worst": Metric("worst case", "%"),
@@ -227,27 +226,28 @@ class System(Workload):
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.steps = trainer.choose(full=600, quick=100)
-        self.train, self.test = split(trainer.rng)
+        self.data = data.digits(trainer.seed)
         self.patterns = patterns_of(trainer.rng)
-        self.on_train = aligned(self.train.labels, trainer.rng)
-        self.on_test = unrelated(self.test.labels, trainer.rng)
-        self.inside = aligned(self.test.labels, trainer.rng)
-        self.batches = batches(TRAIN_IMAGES, BATCH, self.steps, trainer.rng)
+        self.on_train = aligned(self.data.train_labels, trainer.rng)
+        self.on_test = unrelated(self.data.test_labels, trainer.rng)
+        self.inside = aligned(self.data.test_labels, trainer.rng)
+        self.batches = data.batches(data.TRAIN_IMAGES, BATCH, self.steps, trainer.rng)
         network = Network()
         self.arms = {
             name: Arm(trainer, method, network, self.patterns) for name, method in METHODS.items()
         }
+        self.models = nn.ModuleList(trainer.models)
 
     def step(self, k: int) -> None:
         """Train every arm on a batch."""
         batch = self.batches[k]
-        data = self.train.images[batch], self.train.labels[batch], self.on_train[batch]
+        images, labels = self.data.train_images[batch], self.data.train_labels[batch]
         for arm in self.arms.values():
-            arm.learn(*data, strength_at(k / self.steps))
+            arm.learn(images, labels, self.on_train[batch], strength_at(k / self.steps))
 
     def evaluate(self) -> Outcome:
         """Classify digits under patterns that tell nothing."""
-        images, labels = self.test
+        images, labels = self.data.test_images, self.data.test_labels
         outside = blend(images, self.patterns[self.on_test])
         inside = blend(images, self.patterns[self.inside])
         reached = {name: arm.accuracy(outside, labels) for name, arm in self.arms.items()}

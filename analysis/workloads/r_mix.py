@@ -10,7 +10,7 @@ salient: a quantile drawn at random in R-Mix, one that an agent chooses in RL-Mi
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from torch.nn import functional
 
 from ..training.configs import CastConfig
 from ..training.convert import gemms
-from .harness import Kept, Metric, Outcome, Trainer, Workload, rules
-from .harness.digits import CLASSES, SIDE, TRAIN_IMAGES, batches, split
+from .harness import Kept, Metric, Outcome, Trainer, Workload, data, one_cycle, rules
 
+CLASSES = 10
 BATCH = 100
-EPISODE = TRAIN_IMAGES // BATCH
+EPISODE = data.TRAIN_IMAGES // BATCH
 """Steps of an epoch, after which the agent learns."""
 LEVELS = torch.linspace(0.0, 0.99, 10)
 """The quantiles that there are to choose from."""
@@ -35,7 +35,6 @@ SMALLEST = torch.finfo(torch.float32).tiny
 
 WIDTHS = (16, 32, 64)
 PEAK_RATE = 0.3
-ONE_CYCLE = {"pct_start": 0.3, "div_factor": 100, "final_div_factor": 10000}
 SGD = {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-4}
 
 AGENT_RATE = 3e-4
@@ -126,7 +125,7 @@ def masks_of(saliency: Tensor, choices: Tensor) -> Tensor:
     quantiles = torch.quantile(saliency.flatten(1), LEVELS, dim=1)
     chosen = quantiles.gather(0, choices[None])[0]
     salient = saliency >= chosen[:, None, None]
-    times = SIDE // saliency.shape[-1]
+    times = data.SIZE // saliency.shape[-1]
     return salient.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
 
 
@@ -216,13 +215,10 @@ class Learner:
     model : Classifier
     """
 
-    def __init__(self, trainer: Trainer, steps: int) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self.model = trainer.convert(Classifier())
         self._optimizer = torch.optim.SGD(self.model.parameters(), lr=PEAK_RATE, **SGD)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, PEAK_RATE, total_steps=steps + 1, **ONE_CYCLE
-        )
 
     def look(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the saliency of images, of shape (images, 8, 8), and their logits."""
@@ -231,23 +227,28 @@ class Learner:
         (gradient,) = self._trainer.gradient(saliency_loss(logits, labels), [inputs])
         return saliency_of(gradient), logits.detach()
 
-    def learn(self, mixed: Mixed) -> Tensor:
-        """Train one step, and return the saliency of the mixed images but for a factor."""
+    def learn(self, mixed: Mixed, share: float) -> Tensor:
+        """Train one step, and return the saliency of the mixed images but for a factor.
+
+        Parameters
+        ----------
+        mixed : Mixed
+            What to learn of.
+        share : float
+            Of the highest learning rate.
+        """
         inputs = mixed.images.clone().requires_grad_()
-        skipped = self._trainer.skipped
         loss = functional.cross_entropy(self.model(inputs), mixed.labels)
-        self._trainer.minimise(loss, self._optimizer)
-        if self._trainer.skipped == skipped:
-            self._schedule.step()
+        self._trainer.minimise(loss, self._optimizer, PEAK_RATE * share)
         return saliency_of(inputs.grad)
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """Return how many images are classified right, in percent."""
         self.model.eval()
         with torch.no_grad():
-            found = self.model(images).argmax(dim=1)
+            logits = self.model(images)
         self.model.train()
-        return 100 * (found == labels).float().mean().item()
+        return data.percent_right(logits, labels)
 
 
 class Agent(nn.Module):
@@ -402,13 +403,13 @@ class System(Workload):
     simplified = (
         "A residual network of three blocks, on digits of 8 x 8 pixels, for 24 epochs, in place of "
         "PreActResNet-18 on CIFAR-100 for 300. Patches are of 1, 2 or 4 pixels, as there are no "
-        "more. The agent is smaller too, learns after every epoch and not every other one, and "
-        "without a bound on its gradients' norm. In so few episodes it does not learn to choose "
-        "better than at random: what its arm shows is that its data, rewards and updates work. "
-        "Masks are compared by the trained weights, with casts and without: what runs with other "
-        "masks learn parts soon, whatever the format, and is shown but not judged."
+        "more. The cycle of the learning rate has none of the momentum. The agent is smaller, "
+        "learns after every epoch, and without a bound on the norm of its gradients. In so few "
+        "episodes it does not come to choose better than at random: its arm shows that its data, "
+        "rewards and updates work. Masks are compared for the same trained weights, with casts and "
+        "without; the masks of two runs, whose weights soon differ, are shown but not judged."
     )
-    metrics = {
+    metrics: ClassVar = {
         "accuracy": Metric("R-Mix, test accuracy", "%"),
         "rl_accuracy": Metric("RL-Mix, test accuracy", "%"),
         "masks": Metric("mask agreement, of the same weights", "%"),
@@ -426,41 +427,42 @@ class System(Workload):
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.steps = trainer.choose(full=24, quick=3) * EPISODE
-        self.train, self.test = split(trainer.rng)
-        self.batches = batches(TRAIN_IMAGES, BATCH, self.steps, trainer.rng)
-        self.random = Learner(trainer, self.steps)
-        self.chosen = Learner(trainer, self.steps)
+        self.data = data.digits(trainer.seed)
+        self.batches = data.batches(data.TRAIN_IMAGES, BATCH, self.steps, trainer.rng)
+        self.random, self.chosen = Learner(trainer), Learner(trainer)
         self.chooser = Chooser(trainer)
+        self.models = nn.ModuleList([self.random.model, self.chosen.model, self.chooser.model])
         self.rewards: list[float] = []
 
     def step(self, k: int) -> None:
         """Train both classifiers on a batch, and the agent after the last one of an epoch."""
         batch = self.batches[k]
-        images, labels = self.train.images[batch], self.train.labels[batch]
+        images, labels = self.data.train_images[batch], self.data.train_labels[batch]
+        rate = one_cycle(k + 1, self.steps + 1)
         drawn = draw(self.trainer.rng)
 
         saliency, _ = self.random.look(images, labels)
         masks = masks_of(normalised(pooled(saliency, drawn.grid)), drawn.choices)
-        self.random.learn(mix(images, labels, masks, drawn.order, drawn.share))
+        self.random.learn(mix(images, labels, masks, drawn.order, drawn.share), rate)
 
         saliency, logits = self.chosen.look(images, labels)
         before = pooled(saliency, AGENT_GRID)
         moment = self.chooser.choose(before, logits, drawn.noise)
         masks = masks_of(normalised(pooled(saliency, drawn.grid)), moment.choices)
-        after = self.chosen.learn(mix(images, labels, masks, drawn.order, drawn.share))
+        after = self.chosen.learn(mix(images, labels, masks, drawn.order, drawn.share), rate)
         reward = similarity(before, pooled(after, AGENT_GRID))
         self.chooser.reward(moment, reward)
         self.rewards.append(reward.item())
 
     def evaluate(self) -> Outcome:
         """Classify the test images, and see which of their pixels are salient."""
-        model = self.random.model
+        test = self.data.test_images, self.data.test_labels
         masks = self._all_masks()
-        with uncast(model):
+        with uncast(self.random.model):
             reference = self._all_masks()
-        metrics = {
-            "accuracy": self.random.accuracy(*self.test),
-            "rl_accuracy": self.chosen.accuracy(*self.test),
+        metrics: ClassVar = {
+            "accuracy": self.random.accuracy(*test),
+            "rl_accuracy": self.chosen.accuracy(*test),
             "masks": agreement(masks, reference),
             "reward": float(np.mean(self.rewards[-EPISODE:])),
         }
@@ -468,7 +470,7 @@ class System(Workload):
 
     def _all_masks(self) -> np.ndarray:
         """Return R-Mix's masks of test images for every grid and level, eight pixels a byte."""
-        images, labels = (x[:BATCH] for x in self.test)
+        images, labels = self.data.test_images[:BATCH], self.data.test_labels[:BATCH]
         self.random.model.eval()
         saliency, _ = self.random.look(images, labels)
         self.random.model.train()
