@@ -201,19 +201,32 @@ def test_the_policy_gains_nothing_by_going_too_far(ratio, advantage, loss):
     assert found.item() == pytest.approx(loss)
 
 
-def test_the_agent_learns_a_choice_that_is_rewarded(monkeypatch):
-    monkeypatch.setattr(r_mix, "AGENT_RATE", 3e-3)
-    chooser = r_mix.Chooser(Trainer(1, "hif8_ta", "none"))
+def test_rewarded_choices_become_likelier_and_others_less(monkeypatch):
+    monkeypatch.setattr(r_mix, "DISCOUNT", 0.0)
+    chooser = r_mix.Chooser(Trainer(1, "hif8_ta", "4096"))
     rng = np.random.default_rng(2)
-    shares = []
-    for _ in range(15 * r_mix.EPISODE):
+    moments = []
+    for k in range(r_mix.EPISODE):
         saliency = torch.from_numpy(rng.random((r_mix.BATCH, 4, 4), np.float32))
-        moment = chooser.choose(saliency, torch.zeros(r_mix.BATCH, 10), r_mix.draw(rng).noise)
-        share = (moment.choices == 7).float().mean()
-        chooser.reward(moment, share)
-        shares.append(share.item())
-    assert abs(np.mean(shares[: r_mix.EPISODE]) - 0.1) < 0.03
-    assert np.mean(shares[-r_mix.EPISODE :]) > 0.2
+        moments.append(chooser.choose(saliency, torch.zeros(100, 10), r_mix.draw(rng).noise))
+        chooser.reward(moments[-1], torch.tensor(float(k % 2)))
+    seen = torch.stack([moment.saliency for moment in moments])
+    with torch.no_grad():
+        policy, values = chooser.model(seen, torch.zeros(len(seen), r_mix.BATCH, 10))
+    for k, moment in enumerate(moments):
+        now = sum(policy[k, image, choice] for image, choice in enumerate(moment.choices))
+        assert (now > moment.likelihood) == k % 2
+    expected = torch.stack([moment.value for moment in moments])
+    assert abs(values.mean() - 0.5) < abs(expected.mean() - 0.5)
+
+
+def test_choices_are_as_likely_as_the_product_of_all():
+    policy = torch.rand(2, 3, 10).log_softmax(dim=-1)
+    choices = torch.tensor([[1, 2, 3], [9, 0, 0]])
+    found = r_mix.likelihood_of(policy, choices)
+    for k in range(2):
+        expected = np.prod([policy[k, j, choices[k, j]].exp().item() for j in range(3)])
+        assert found[k].exp().item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_uncast_products_are_those_of_fp32_and_casts_come_back(images):
