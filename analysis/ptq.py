@@ -38,10 +38,10 @@ class Layer:
     name : str
         For people; no two layers of a network share it.
     weights : numpy.ndarray of float32
-        The second operand. Its last axis is that of the channels, and the product's last axis too;
-        how many there are must not matter to `multiply`.
+        The second operand. Its last axis is that of the channels, and the product's last axis too.
     multiply : callable
-        Multiplies the operands, as float64; by default they are matrices.
+        Multiplies the operands, as float64; by default they are matrices. The first axis of inputs
+        and product is that of examples, each of which is multiplied as if it were alone.
     """
 
     name: str
@@ -120,6 +120,11 @@ def multiply_cast(layer: Layer, inputs: Tensor, scales: Scales, name: str) -> Te
     return (layer.multiply(a, w) / (scales.inputs * scales.weights)).astype(np.float32)
 
 
+def unscaled(_layer: Layer, _inputs: Tensor, _target: Tensor, _name: str) -> Scales:
+    """Choose no scales: the direct cast."""
+    return Scales(1.0, np.float64(1))
+
+
 def channel_errors(
     layer: Layer, inputs: Tensor, target: Tensor, name: str, exponents: Sequence[int]
 ) -> Values:
@@ -144,20 +149,17 @@ def channel_errors(
         Its axes are the exponent of the inputs' scale, that of the weights', and the channel.
     """
     factors = [2.0**exponent for exponent in exponents]
-    # Channels do not touch one another: the weights at all scales are as many more of them.
-    weights = np.concatenate([cast(layer.weights, k, name) / k for k in factors], axis=-1)
+    # Rows do not touch one another: the inputs at all scales are as many more of them.
+    stacked = np.concatenate([cast(inputs, k, name) / k for k in factors])
     errors = []
     for factor in factors:
-        products = layer.multiply(cast(inputs, factor, name) / factor, weights).astype(np.float32)
-        side_by_side = products.reshape(*target.shape[:-1], len(factors), target.shape[-1])
-        errors.append(_mean_square(side_by_side - target[..., np.newaxis, :], kept=2))
-    return np.array(errors)
-
-
-def _mean_square(difference: Tensor, kept: int = 1) -> Values:
-    """Return the mean over all axes but the last ones."""
-    square = difference.astype(np.float64) ** 2
-    return square.mean(axis=tuple(range(square.ndim - kept)))
+        weights = cast(layer.weights, factor, name) / factor
+        products = layer.multiply(stacked, weights).astype(np.float32)
+        difference = products.reshape(len(factors), *target.shape) - target
+        rows = difference.reshape(len(factors), -1, target.shape[-1])
+        squares = np.einsum("kij,kij->kj", rows, rows, dtype=np.float64)
+        errors.append(squares / rows.shape[1])
+    return np.stack(errors, axis=1)
 
 
 def search(
@@ -176,8 +178,7 @@ def search(
     layer, inputs, target, name
         As for `channel_errors`.
     exponents : sequence of int
-        What is tried for either scale, by default what the paper tries. With 0 alone this is the
-        direct cast.
+        What is tried for either scale, by default what the paper tries.
     per_channel : bool
         Choose a scale of the weights for each channel, which the paper names as a step to come.
         Channels do not touch one another, so that the best is found without trying all.
@@ -237,7 +238,7 @@ def _span(exponents: Sequence[int]) -> str:
 
 
 SCHEMES = {
-    "cast": Scheme("direct cast", partial(search, exponents=(0,))),
+    "cast": Scheme("direct cast", unscaled),
     "tensor": Scheme(f"per tensor, {_span(EXPONENTS)}", search),
     "tensor_wide": Scheme(f"per tensor, {_span(WIDE)}", partial(search, exponents=WIDE)),
     "channel_wide": Scheme(
@@ -312,11 +313,15 @@ def run(network: Network, product: Product = multiply_exactly) -> Run:
 
 def mean_square_error(found: Tensor, target: Tensor) -> float:
     """Return the mean square of the difference."""
-    return float(_mean_square(found - target).mean())
+    return _mean_square(found - target)
 
 
 def signal_to_noise(found: Tensor, target: Tensor) -> float:
     """Return the mean square of the target over that of the difference, in dB."""
     with np.errstate(divide="ignore"):
-        ratio = _mean_square(target).mean() / np.float64(mean_square_error(found, target))
+        ratio = np.float64(_mean_square(target)) / mean_square_error(found, target)
         return float(10 * np.log10(ratio))
+
+
+def _mean_square(x: Tensor) -> float:
+    return float((x.astype(np.float64) ** 2).mean())

@@ -120,7 +120,7 @@ def test_a_tensor_beyond_the_range_is_brought_back_by_its_scale():
     inputs = np.float32([[1, 3], [5, 7]]) * np.float32(2**-14)
     layer = Layer("layer", np.eye(2, dtype=np.float32))
     target = ptq.multiply_exactly(layer, inputs)
-    flushed = ptq.multiply_cast(layer, inputs, Scales(1.0, np.float64(1)), "e4m3")
+    flushed = ptq.multiply_cast(layer, inputs, ptq.unscaled(layer, inputs, target, "e4m3"), "e4m3")
     assert not flushed.any()
     scales = ptq.search(layer, inputs, target, "e4m3", exponents=ptq.WIDE)
     assert scales.inputs >= 2**5
