@@ -158,25 +158,23 @@ def _measurer(
                 log2_weights_most=float(log2_weights.max()),
                 snr_db=ptq.signal_to_noise(values, target.products[layer]),
             )
-        attend = _at_once(name, ATTENTION[scheme])
-        for attention, output in {
-            False: found.output,
-            True: network(product, attend),
-        }.items():
-            yield Row(
-                EMBEDDINGS,
-                name,
-                scheme,
-                attention,
-                *[None] * 3,
-                *compare(output, target.output),
-            )
+        outputs = {False: found.output, True: network(product, at_once(name, scheme))}
+        for attention, output in outputs.items():
+            compared = compare(output, target.output)
+            yield Row(EMBEDDINGS, name, scheme, attention, *[None] * 3, *compared)
 
     return rows
 
 
-def _at_once(name: str, choose: ptq.Choose) -> ptq.Product:
-    """Return what multiplies operands in a format, at scales that are chosen by them alone."""
+def at_once(name: str, scheme: str) -> ptq.Product:
+    """Return what multiplies operands in a format, at scales that are chosen by them alone.
+
+    Parameters
+    ----------
+    name, scheme : str
+        One of `ptq.CONFIGURATIONS`.
+    """
+    choose = ATTENTION[scheme]
     return lambda layer, inputs: ptq.multiply_cast(
         layer, inputs, choose(layer, inputs, inputs, name), name
     )

@@ -36,14 +36,14 @@ def write(axes: Axes, x: float, place: float, text: str, **style: str | float) -
 
 
 def draw_point(axes: Axes, key: tuple[str, str], x: float, *, hollow: bool = False) -> None:
-    """Draw the marker of a format on the line of a format and scheme."""
+    """Draw the marker of a format on the line of a format and scheme, or hollow just below it."""
     style = EIGHT_BITS[key[0]].style
     axes.plot(
         x,
-        PLACES[key],
+        PLACES[key] + (0.34 if hollow else 0),
         color=style.color,
         marker=style.marker,
-        markersize=6,
+        markersize=4.5 if hollow else 6,
         markerfacecolor="white" if hollow else style.color,
         linestyle="none",
     )
