@@ -161,14 +161,15 @@ def _draw_error(
 
 
 CAPTION = (
-    "The six layers of all-MiniLM-L6-v2: inputs and weights of their 36 matrix products with "
-    "weights are cast to the nearest value of a format; sums, biases, softmax, GELU and "
-    "normalisations are not. Scales are chosen as in the digits network's figure, layer by layer, "
-    f"on {len(encoder_ptq.CALIBRATION)} sentences; shown are {len(encoder.SENTENCES)} others. Left, "
-    "the median over the products, lines from the lowest to the highest; middle and right, filled, "
-    "the mean over the sentences and the root mean square over all pairs of them, lines to the "
-    "worst. Hollow: operands of attention's own products, queries by keys and attention by values, "
-    "are cast too, without scales, or in the last scheme by each sentence's largest. Far right, "
-    "the rank correlation of the similarities with FP32's, and how many sentences have the same "
-    "nearest one. Measured by make tensors."
+    "The six layers of all-MiniLM-L6-v2: inputs and weights of their 36 products with weight "
+    "matrices are cast to the nearest value of a format; sums, biases, softmax, GELU and "
+    "normalisations are not. Scales are chosen as for the digits network, layer by layer, on "
+    f"{len(encoder_ptq.CALIBRATION)} sentences; shown are {len(encoder.SENTENCES)} others. Left, "
+    "the median over the products, and lines from the lowest to the highest. Middle, the mean over "
+    "the sentences, right, the root mean square over all pairs of them, both with lines to the "
+    "worst. Hollow: the operands of attention's own products, queries by keys and attention by "
+    "values, are cast too, without scales, in the last scheme by each sentence's largest. What is "
+    "beyond the axes is written or, if hollow, left out. Far right, the rank correlation of the "
+    "similarities with FP32's, and how many sentences have the same nearest one as in FP32. The "
+    "encoder was measured by make tensors."
 )
