@@ -5,6 +5,7 @@ Imports `analysis.encoder`, `analysis.encoder_ptq`, `analysis.formats`, `analysi
 `analysis.ptq_layout`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -15,7 +16,9 @@ from .encoder_ptq import EMBEDDINGS, Row
 from .formats import E4M3, E5M2, HIF8, INT8, Format
 
 FLOATS = (HIF8, E4M3, E5M2)
-LARGEST = 0.2
+AHEAD = 0.1
+"""In dB: ratios that are nearer than that count as equal."""
+LARGEST = 0.3
 """The end of the axes of errors; means beyond it are written there."""
 
 
@@ -54,27 +57,28 @@ def finding(rows: list[Row]) -> str:
     """Say in a sentence what the figure shows, with the numbers it rests on."""
     found, attended = (outcomes(rows, attention=cast) for cast in (False, True))
 
+    def listed(scheme: str, value: Callable[[Row], float], digits: int) -> str:
+        return _listed({x: f"{value(found[x.name, scheme]):.{digits}f}" for x in FLOATS})
+
     def ratios(scheme: str) -> str:
-        return _listed({entry: f"{found[entry.name, scheme].snr_db:.1f}" for entry in FLOATS})
+        return listed(scheme, lambda row: row.snr_db, 1)
 
-    def integers(scheme: str) -> str:
-        return f"{found[INT8.name, scheme].snr_db:.1f}"
+    def best(entry: Format) -> float:
+        return max(row.snr_db for (name, _), row in found.items() if name == entry.name)
 
-    errors = _listed({x: f"{found[x.name, 'tensor'].similarity_rms:.4f}" for x in FLOATS})
-    losses = _listed(
-        {x: f"{found[x.name, 'cast'].snr_db - attended[x.name, 'cast'].snr_db:.1f}" for x in FLOATS}
-    )
-    cosines = _listed({x: f"{found[x.name, 'cast'].cosine_mean:.4f}" for x in FLOATS})
+    losses = {x: found[x.name, "cast"].snr_db - attended[x.name, "cast"].snr_db for x in FLOATS}
+    integers = f"{found[INT8.name, 'cast'].snr_db:.1f}".replace("-", "\N{MINUS SIGN}")
     return (
-        f"Cast without scales, embeddings have a mean cosine to FP32's of {cosines}, and a signal "
-        f"to noise ratio of {ratios('cast')}\N{NO-BREAK SPACE}dB: {_leader(found, 'cast')}. The "
-        f"paper's search of a scale per tensor makes that {ratios('tensor')}, so that "
-        f"{_leader(found, 'tensor')}, and a scale for each channel of the weights "
-        f"{ratios('channel_wide')}, so that {_leader(found, 'channel_wide')}; INT8, which cannot "
-        f"do without ({integers('cast')}\N{NO-BREAK SPACE}dB), has {integers('tensor_wide')} per "
-        f"tensor, {integers('channel_wide')} per channel. With the paper's scales the similarity "
-        f"of two sentences is off by {errors} (RMS). To cast attention's own operands too costs "
-        f"{losses}\N{NO-BREAK SPACE}dB unscaled."
+        f"Cast without scales, embeddings have a mean cosine to FP32's of "
+        f"{listed('cast', lambda row: row.cosine_mean, 4)}, and a signal to noise ratio in dB of "
+        f"{ratios('cast')}: {_leader(found, 'cast')}. The paper's search of a scale per tensor "
+        f"makes that {ratios('tensor')}: {_leader(found, 'tensor')}; the similarities of two "
+        f"sentences are then off by {listed('tensor', lambda row: row.similarity_rms, 4)} (RMS). "
+        f"Weights per channel give {ratios('channel_wide')}: {_leader(found, 'channel_wide')}. "
+        f"Each at its best scheme, there are {_listed({x: f'{best(x):.1f}' for x in FLOATS})}; "
+        f"INT8, which cannot do without scales ({integers}\N{NO-BREAK SPACE}dB), has "
+        f"{best(INT8):.1f}. To cast attention's own operands too costs "
+        f"{_listed({x: f'{loss:.1f}' for x, loss in losses.items()})}, unscaled."
     )
 
 
@@ -88,7 +92,9 @@ def _leader(found: dict[tuple[str, str], Row], scheme: str) -> str:
     """Say how far E4M3 is ahead of HiF8, or HiF8 of E4M3."""
     lead = found[E4M3.name, scheme].snr_db - found[HIF8.name, scheme].snr_db
     first, second = (E4M3, HIF8) if lead > 0 else (HIF8, E4M3)
-    return f"{first.label} is {abs(lead):.1f} dB ahead of {second.label}"
+    if abs(lead) < AHEAD:
+        return f"{HIF8.label} and {E4M3.label} are level"
+    return f"{first.label} is {abs(lead):.1f}\N{NO-BREAK SPACE}dB ahead of {second.label}"
 
 
 def draw(rows: list[Row], path: Path) -> None:
@@ -131,7 +137,7 @@ def _draw_angles(axes: Axes, own: dict[tuple[str, str], Row], *, hollow: bool) -
     for key, row in own.items():
         _draw_error(axes, key, 1 - row.cosine_mean, 1 - row.cosine_least, hollow=hollow)
     axes.set_xscale("log")
-    axes.set_xlim(1e-3, LARGEST)
+    axes.set_xlim(1.5e-3, LARGEST)
     axes.set_title("Embeddings", loc="left")
     axes.set_xlabel("1 \N{MINUS SIGN} cosine to FP32's")
 

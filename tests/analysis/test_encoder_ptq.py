@@ -185,7 +185,7 @@ def test_attention_counts_in_the_outcome_that_says_so(tiny):
 def test_the_finding_says_who_is_ahead_and_by_how_much():
     snr = {
         "hif8": {"cast": 20.04, "tensor": 23.0, "channel_wide": 24.0},
-        "e4m3": {"cast": 22.5, "tensor": 22.6, "channel_wide": 24.3},
+        "e4m3": {"cast": 22.5, "tensor": 22.6, "channel_wide": 24.06},
         "e5m2": {"cast": 17.0, "tensor": 17.1, "channel_wide": 17.2},
         "int8": {"cast": -2.4, "tensor_wide": 11.0, "channel_wide": 16.0},
     }
@@ -198,14 +198,17 @@ def test_the_finding_says_who_is_ahead_and_by_how_much():
         for attention in (False, True)
     ]
     text = encoder_ptq_figure.finding(rows).replace("\N{NO-BREAK SPACE}", " ")
-    assert "cosine to FP32's of 0.9900 in HiF8, 0.9900 in FP8-E4M3 and 0.9900 in FP8-E5M2" in text
-    assert "20.0 in HiF8, 22.5 in FP8-E4M3 and 17.0 in FP8-E5M2 dB" in text
-    assert "dB: FP8-E4M3 is 2.5 dB ahead of HiF8." in text
-    assert "and 17.1 in FP8-E5M2, so that HiF8 is 0.4 dB ahead of FP8-E4M3" in text
-    assert "and 17.2 in FP8-E5M2, so that FP8-E4M3 is 0.3 dB ahead of HiF8" in text
-    assert "INT8, which cannot do without (-2.4 dB), has 11.0 per tensor, 16.0 per channel" in text
-    assert "off by 0.0230 in HiF8, 0.0226 in FP8-E4M3 and 0.0171 in FP8-E5M2 (RMS)" in text
-    assert "costs 1.0 in HiF8, 1.0 in FP8-E4M3 and 1.0 in FP8-E5M2 dB unscaled" in text
+    for part in (
+        "cosine to FP32's of 0.9900 in HiF8, 0.9900 in FP8-E4M3 and 0.9900 in FP8-E5M2, and",
+        "20.0 in HiF8, 22.5 in FP8-E4M3 and 17.0 in FP8-E5M2: FP8-E4M3 is 2.5 dB ahead of HiF8.",
+        "and 17.1 in FP8-E5M2: HiF8 is 0.4 dB ahead of FP8-E4M3; the similarities",
+        "off by 0.0230 in HiF8, 0.0226 in FP8-E4M3 and 0.0171 in FP8-E5M2 (RMS)",
+        "and 17.2 in FP8-E5M2: HiF8 and FP8-E4M3 are level.",
+        "there are 24.0 in HiF8, 24.1 in FP8-E4M3 and 17.2 in FP8-E5M2; INT8",
+        "(\N{MINUS SIGN}2.4 dB), has 16.0. To cast",
+        "costs 1.0 in HiF8, 1.0 in FP8-E4M3 and 1.0 in FP8-E5M2, unscaled.",
+    ):
+        assert part in text
 
 
 def test_layers_are_told_from_outcomes():
