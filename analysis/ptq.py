@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Post-training quantisation by scales, as the HiF8 paper does it, for any layers and formats.
+"""Post-training quantisation by scales, as the HiF8 paper does it, for any networks and formats.
 
 Imports `golden.nearest` and `analysis.formats`. The paper's Algorithm 1 goes through the layers in
-order. It multiplies the layer's input, as the quantised layers before it give it, and its weights
-by powers of two, casts both, multiplies, divides the scales out, and keeps the two exponents that
-give the least mean square of the difference from what the layer gives in high precision. Biases and
-what else is no matrix product follow in high precision.
+the order in which the network runs them. It multiplies the layer's input, as the quantised layers
+before it give it, and its weights by powers of two, casts both, multiplies, divides the scales out,
+and keeps the two exponents that give the least mean square of the difference from what the layer
+gives in high precision. Biases and what else is no matrix product follow in high precision.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -36,19 +36,16 @@ class Layer:
     Attributes
     ----------
     name : str
-        For people.
+        For people; no two layers of a network share it.
     weights : numpy.ndarray of float32
-        The second operand. Its last axis is that of the channels, and the product's last axis too;
-        how many there are must not matter to `multiply`.
-    finish : callable
-        From the product to the next layer's input, in FP32: bias, non-linearity and the like.
+        The second operand. Its last axis is that of the channels, and the product's last axis too.
     multiply : callable
-        Multiplies the operands, as float64; by default they are matrices.
+        Multiplies the operands, as float64; by default they are matrices. The first axis of inputs
+        and product is that of examples, each of which is multiplied as if it were alone.
     """
 
     name: str
     weights: Tensor
-    finish: Callable[[Tensor], Tensor]
     multiply: Multiply = np.matmul
 
 
@@ -69,6 +66,28 @@ class Scales(NamedTuple):
 
 Choose = Callable[[Layer, Tensor, Tensor, str], Scales]
 """From a layer, its quantised input, its product in high precision and a format to its scales."""
+Product = Callable[[Layer, Tensor], Tensor]
+"""Multiplies a layer's input by its weights."""
+Network = Callable[[Product], Tensor]
+"""Runs on inputs of its own with the products of what is handed in, and gives what comes out.
+
+All between the products is its own, in FP32: biases, non-linearities and the like.
+"""
+
+
+class Run(NamedTuple):
+    """What a network gave.
+
+    Attributes
+    ----------
+    products : dict of str to numpy.ndarray of float32
+        Of every layer, by its name, in the order in which they were run.
+    output : numpy.ndarray of float32
+        What came out.
+    """
+
+    products: dict[str, Tensor]
+    output: Tensor
 
 
 def cast(x: npt.NDArray[np.floating], scale: float | Values, name: str) -> Values:
@@ -101,6 +120,11 @@ def multiply_cast(layer: Layer, inputs: Tensor, scales: Scales, name: str) -> Te
     return (layer.multiply(a, w) / (scales.inputs * scales.weights)).astype(np.float32)
 
 
+def unscaled(_layer: Layer, _inputs: Tensor, _target: Tensor, _name: str) -> Scales:
+    """Choose no scales: the direct cast."""
+    return Scales(1.0, np.float64(1))
+
+
 def channel_errors(
     layer: Layer, inputs: Tensor, target: Tensor, name: str, exponents: Sequence[int]
 ) -> Values:
@@ -125,20 +149,17 @@ def channel_errors(
         Its axes are the exponent of the inputs' scale, that of the weights', and the channel.
     """
     factors = [2.0**exponent for exponent in exponents]
-    # Channels do not touch one another: the weights at all scales are as many more of them.
-    weights = np.concatenate([cast(layer.weights, k, name) / k for k in factors], axis=-1)
+    # Rows do not touch one another: the inputs at all scales are as many more of them.
+    stacked = np.concatenate([cast(inputs, k, name) / k for k in factors])
     errors = []
     for factor in factors:
-        products = layer.multiply(cast(inputs, factor, name) / factor, weights).astype(np.float32)
-        side_by_side = products.reshape(*target.shape[:-1], len(factors), target.shape[-1])
-        errors.append(_mean_square(side_by_side - target[..., np.newaxis, :], kept=2))
-    return np.array(errors)
-
-
-def _mean_square(difference: Tensor, kept: int = 1) -> Values:
-    """Return the mean over all axes but the last ones."""
-    square = difference.astype(np.float64) ** 2
-    return square.mean(axis=tuple(range(square.ndim - kept)))
+        weights = cast(layer.weights, factor, name) / factor
+        products = layer.multiply(stacked, weights).astype(np.float32)
+        difference = products.reshape(len(factors), *target.shape) - target
+        rows = difference.reshape(len(factors), -1, target.shape[-1])
+        squares = np.einsum("kij,kij->kj", rows, rows, dtype=np.float64)
+        errors.append(squares / rows.shape[1])
+    return np.stack(errors, axis=1)
 
 
 def search(
@@ -157,8 +178,7 @@ def search(
     layer, inputs, target, name
         As for `channel_errors`.
     exponents : sequence of int
-        What is tried for either scale, by default what the paper tries. With 0 alone this is the
-        direct cast.
+        What is tried for either scale, by default what the paper tries.
     per_channel : bool
         Choose a scale of the weights for each channel, which the paper names as a step to come.
         Channels do not touch one another, so that the best is found without trying all.
@@ -218,7 +238,7 @@ def _span(exponents: Sequence[int]) -> str:
 
 
 SCHEMES = {
-    "cast": Scheme("direct cast", partial(search, exponents=(0,))),
+    "cast": Scheme("direct cast", unscaled),
     "tensor": Scheme(f"per tensor, {_span(EXPONENTS)}", search),
     "tensor_wide": Scheme(f"per tensor, {_span(WIDE)}", partial(search, exponents=WIDE)),
     "channel_wide": Scheme(
@@ -229,15 +249,23 @@ SCHEMES = {
 """By name: the paper's two, two of wider reach, and what is usual for INT8 and FP8."""
 
 
-def calibrate(layers: Sequence[Layer], inputs: Tensor, name: str, choose: Choose) -> list[Scales]:
+FORMATS = ("hif8", "e4m3", "e5m2", "int8")
+"""What is compared, keys of `EIGHT_BITS`."""
+UNUSUAL = {("hif8", "largest")}
+"""HiF8's largest value is its least precise one: nobody brings tensors there."""
+CONFIGURATIONS = [
+    (name, scheme) for name in FORMATS for scheme in SCHEMES if (name, scheme) not in UNUSUAL
+]
+"""Pairs of a format and a scheme."""
+
+
+def calibrate(network: Network, name: str, choose: Choose) -> dict[str, Scales]:
     """Choose the scales of all layers in order: the outer loop of Algorithm 1.
 
     Parameters
     ----------
-    layers : sequence of Layer
-        Each takes what the one before gives.
-    inputs : numpy.ndarray of float32
-        The first layer's, to calibrate with.
+    network : callable
+        On the inputs to calibrate with.
     name : str
         Of the format.
     choose : callable
@@ -245,53 +273,55 @@ def calibrate(layers: Sequence[Layer], inputs: Tensor, name: str, choose: Choose
 
     Returns
     -------
-    list of Scales
-        One for each layer.
+    dict of str to Scales
+        By the names of the layers.
     """
-    exact = cast_so_far = inputs
-    chosen = []
-    for layer in layers:
-        target = multiply_exactly(layer, exact)
-        chosen.append(choose(layer, cast_so_far, target, name))
-        cast_so_far = layer.finish(multiply_cast(layer, cast_so_far, chosen[-1], name))
-        exact = layer.finish(target)
+    targets = run(network).products
+    chosen = {}
+
+    def multiply(layer: Layer, inputs: Tensor) -> Tensor:
+        chosen[layer.name] = choose(layer, inputs, targets[layer.name], name)
+        return multiply_cast(layer, inputs, chosen[layer.name], name)
+
+    network(multiply)
     return chosen
 
 
-def run(
-    layers: Sequence[Layer], inputs: Tensor, name: str | None = None, scales: Sequence[Scales] = ()
-) -> list[Tensor]:
-    """Return the products of all layers, and last what the last one finishes with.
+def casting(name: str, scales: Mapping[str, Scales]) -> Product:
+    """Return what multiplies every layer's operands in a format, at the scales of its name."""
+    return lambda layer, inputs: multiply_cast(layer, inputs, scales[layer.name], name)
+
+
+def run(network: Network, product: Product = multiply_exactly) -> Run:
+    """Run a network.
 
     Parameters
     ----------
-    layers : sequence of Layer
-        Each takes what the one before gives.
-    inputs : numpy.ndarray of float32
-        The first layer's.
-    name : str, optional
-        Of the format; by default nothing is cast.
-    scales : sequence of Scales
-        From `calibrate`; of no use if nothing is cast.
+    network : callable
+        On its inputs.
+    product : callable
+        From `casting`; by default nothing is cast.
     """
-    products, current = [], inputs
-    for k, layer in enumerate(layers):
-        products.append(
-            multiply_exactly(layer, current)
-            if name is None
-            else multiply_cast(layer, current, scales[k], name)
-        )
-        current = layer.finish(products[-1])
-    return [*products, current]
+    products = {}
+
+    def multiply(layer: Layer, inputs: Tensor) -> Tensor:
+        products[layer.name] = product(layer, inputs)
+        return products[layer.name]
+
+    return Run(output=network(multiply), products=products)
 
 
 def mean_square_error(found: Tensor, target: Tensor) -> float:
     """Return the mean square of the difference."""
-    return float(_mean_square(found - target).mean())
+    return _mean_square(found - target)
 
 
 def signal_to_noise(found: Tensor, target: Tensor) -> float:
     """Return the mean square of the target over that of the difference, in dB."""
     with np.errstate(divide="ignore"):
-        ratio = _mean_square(target).mean() / np.float64(mean_square_error(found, target))
+        ratio = np.float64(_mean_square(target)) / mean_square_error(found, target)
         return float(10 * np.log10(ratio))
+
+
+def _mean_square(x: Tensor) -> float:
+    return float((x.astype(np.float64) ** 2).mean())

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figure: the digits network after training, its operands cast to 8 bits with scales or without.
 
-Imports `analysis.digits`, `analysis.formats`, `analysis.plot` and `analysis.ptq`.
+Imports `analysis.digits`, `analysis.plot`, `analysis.ptq` and `analysis.ptq_layout`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,19 +13,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from threadpoolctl import threadpool_limits
 
-from . import digits, plot, ptq
-from .formats import E4M3, E5M2, HIF8, INT8, Format
+from . import digits, plot, ptq, ptq_layout
 
 SEEDS = range(8)
 """Of the networks: their splits of the images, and their first weights."""
 CALIBRATION = 256
 """Training images that scales are chosen by; no test image is."""
-FORMATS = {entry.name: entry for entry in (HIF8, E4M3, E5M2, INT8)}
-UNUSUAL = {("hif8", "largest")}
-"""HiF8's largest value is its least precise one: nobody brings tensors there."""
-CONFIGURATIONS = [
-    (name, scheme) for name in FORMATS for scheme in ptq.SCHEMES if (name, scheme) not in UNUSUAL
-]
 LOGITS = "logits"
 
 
@@ -38,7 +32,7 @@ class Row(NamedTuple):
     layer : str
         The layer's name; `LOGITS` for the outcome of the network.
     format, scheme : str
-        Keys of `FORMATS` and of `ptq.SCHEMES`.
+        One of `ptq.CONFIGURATIONS`.
     log2_inputs, log2_weights_least, log2_weights_most : float or None
         log2 of the scales of the layer.
     mean_square_error, snr_db : float
@@ -63,17 +57,16 @@ class Row(NamedTuple):
     as_fp32: int | None
 
 
-def layers(network: digits.Network) -> list[ptq.Layer]:
-    """Return the network's layers as `ptq` takes them; biases and ReLU stay in FP32."""
+def stack(network: digits.Network, images: ptq.Tensor) -> ptq.Network:
+    """Return the network on images as `ptq` takes it; biases and ReLU stay in FP32."""
 
-    def finish(bias: ptq.Tensor, last: bool) -> Callable[[ptq.Tensor], ptq.Tensor]:
-        return lambda sums: sums + bias if last else np.maximum(sums + bias, np.float32(0))
+    def forward(product: ptq.Product) -> ptq.Tensor:
+        numbers = count(1)
+        return digits.activations(
+            network, images, lambda x, w: product(ptq.Layer(f"layer {next(numbers)}", w), x)
+        )[-1]
 
-    last = len(network.weights) - 1
-    return [
-        ptq.Layer(f"layer {k + 1}", weights, finish(network.biases[k], k == last))
-        for k, weights in enumerate(network.weights)
-    ]
+    return forward
 
 
 def compute() -> list[Row]:
@@ -82,7 +75,7 @@ def compute() -> list[Row]:
         return [
             row
             for seed in SEEDS
-            for name, scheme in CONFIGURATIONS
+            for name, scheme in ptq.CONFIGURATIONS
             for row in _measure(seed, name, scheme)
         ]
 
@@ -90,35 +83,34 @@ def compute() -> list[Row]:
 def _measure(seed: int, name: str, scheme: str) -> Iterator[Row]:
     """Yield the rows of one network in one format by one scheme."""
     network = digits.train(seed)
-    stack = layers(network)
-    images, labels = network.test_images, network.test_labels
-    scales = ptq.calibrate(
-        stack, network.train_images[:CALIBRATION], name, ptq.SCHEMES[scheme].choose
-    )
-    found, target = ptq.run(stack, images, name, scales), ptq.run(stack, images)
-    for k, layer in enumerate(stack):
-        weights = np.log2(scales[k].weights)
+    labels = network.test_labels
+    training = stack(network, network.train_images[:CALIBRATION])
+    scales = ptq.calibrate(training, name, ptq.SCHEMES[scheme].choose)
+    testing = stack(network, network.test_images)
+    found, target = ptq.run(testing, ptq.casting(name, scales)), ptq.run(testing)
+    for layer, product in found.products.items():
+        weights = np.log2(scales[layer].weights)
         yield Row(
             seed,
-            layer.name,
+            layer,
             name,
             scheme,
-            float(np.log2(scales[k].inputs)),
+            float(np.log2(scales[layer].inputs)),
             float(weights.min()),
             float(weights.max()),
-            ptq.mean_square_error(found[k], target[k]),
-            ptq.signal_to_noise(found[k], target[k]),
+            ptq.mean_square_error(product, target.products[layer]),
+            ptq.signal_to_noise(product, target.products[layer]),
             *[None] * 4,
         )
-    told, told_fp32 = (logits[-1].argmax(axis=1) for logits in (found, target))
+    told, told_fp32 = (each.output.argmax(axis=1) for each in (found, target))
     yield Row(
         seed,
         LOGITS,
         name,
         scheme,
         *[None] * 3,
-        ptq.mean_square_error(found[-1], target[-1]),
-        ptq.signal_to_noise(found[-1], target[-1]),
+        ptq.mean_square_error(found.output, target.output),
+        ptq.signal_to_noise(found.output, target.output),
         len(labels),
         int((told == labels).sum()),
         int((told_fp32 == labels).sum()),
@@ -155,9 +147,9 @@ class Outcome(NamedTuple):
 
 
 def outcomes(rows: list[Row]) -> dict[tuple[str, str], Outcome]:
-    """Return the outcome of every format and scheme, in the order of `CONFIGURATIONS`."""
+    """Return the outcome of every format and scheme, in the order of `ptq.CONFIGURATIONS`."""
     made = {}
-    for key in CONFIGURATIONS:
+    for key in ptq.CONFIGURATIONS:
         own = [row for row in rows if (row.format, row.scheme) == key and row.layer == LOGITS]
         made[key] = Outcome(
             images=sum(row.images for row in own),
@@ -208,53 +200,27 @@ def draw(rows: list[Row], path: Path) -> None:
             axes.set_xlabel("signal to noise (dB)")
             axes.set_xlim(0, 52)
         _draw_told(told, outcomes(rows))
-        places = _places()
-        first.set_yticks(list(places.values()), [ptq.SCHEMES[s].label for _, s in places])
-        first.set_ylim(max(places.values()) + 0.8, -1.6)
-        for axes in (first, second, told):
-            axes.tick_params(axis="y", length=0)
-            axes.grid(visible=False, axis="y")
-            for name, entry in FORMATS.items():
-                top = min(place for (key, _), place in places.items() if key == name)
-                axes.axhline(top - 1.4, color="#AAAAAA", linewidth=0.6)
-                _write(axes, 0.01, top - 0.8, entry.label, weight="bold", fontsize=9)
-
-
-def _places() -> dict[tuple[str, str], float]:
-    """Return the height of every configuration, its format's heading above the first."""
-    names = list(FORMATS)
-    return {key: place + 1.4 * names.index(key[0]) for place, key in enumerate(CONFIGURATIONS)}
-
-
-def _write(axes: Axes, x: float, place: float, text: str, **style: str | float) -> None:
-    """Write at a height of `_places`, x going from 0 to 1 across the axes."""
-    axes.text(x, place, text, transform=axes.get_yaxis_transform(), va="center_baseline", **style)
-
-
-def _draw_point(axes: Axes, entry: Format, x: float, place: float) -> None:
-    """Draw a format's marker."""
-    style = entry.style
-    axes.plot(x, place, color=style.color, marker=style.marker, markersize=6, linestyle="none")
+        ptq_layout.line_up((first, second, told))
 
 
 def _draw_ratios(axes: Axes, rows: list[Row]) -> None:
     """Draw the mean over the networks, and a line from the lowest to the highest."""
-    for (name, scheme), place in _places().items():
-        ratios = [row.snr_db for row in rows if (row.format, row.scheme) == (name, scheme)]
-        ends = max(min(ratios), 0), max(ratios)
-        axes.plot(ends, (place, place), color=FORMATS[name].style.color, linewidth=1.4)
-        _draw_point(axes, FORMATS[name], float(np.mean(ratios)), place)
+    for key in ptq_layout.PLACES:
+        ratios = [row.snr_db for row in rows if (row.format, row.scheme) == key]
+        ptq_layout.draw_range(axes, key, max(min(ratios), 0), max(ratios))
+        ptq_layout.draw_point(axes, key, float(np.mean(ratios)))
 
 
 def _draw_told(axes: Axes, found: dict[tuple[str, str], Outcome]) -> None:
     """Draw how many images are told otherwise than in FP32, and write the accuracies."""
-    for key, place in _places().items():
-        _draw_point(axes, FORMATS[key[0]], found[key].otherwise, place)
+    for key, place in ptq_layout.PLACES.items():
+        ptq_layout.draw_point(axes, key, found[key].otherwise)
         gain = found[key].accuracy - found[key].accuracy_fp32
         text = f"{found[key].accuracy:.2f}  {gain:+.2f}".replace("-", "\N{MINUS SIGN}")
-        _write(axes, 1.02, place, text, fontsize=9)
+        ptq_layout.write(axes, 1.02, place, text, fontsize=9)
     some = next(iter(found.values()))
-    _write(axes, 1.02, -1.0, f"accuracy (%), gain\nFP32: {some.accuracy_fp32:.2f}", fontsize=8)
+    heading = f"accuracy (%), gain\nFP32: {some.accuracy_fp32:.2f}"
+    ptq_layout.write(axes, 1.02, -1.0, heading, fontsize=8)
     axes.set_xscale("log")
     axes.set_xticks([10, 100, 1000], ["10", "100", "1,000"])
     axes.set_xlim(3, some.images)

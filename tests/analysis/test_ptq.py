@@ -24,17 +24,13 @@ CASTS = {
 """Written apart from `golden.nearest`, but for HiF8 itself."""
 
 
-def _identity(x: np.ndarray) -> np.ndarray:
-    return x
-
-
 def _layer(seed: int, spread: float = 1.0) -> tuple[np.ndarray, Layer]:
     """Return inputs and a layer of which every format loses something at either end."""
     rng = np.random.default_rng(seed)
     sizes = np.exp(spread * rng.standard_normal((7, 5)))
     inputs = (rng.standard_normal((7, 5)) * sizes).astype(np.float32)
     weights = (rng.standard_normal((5, 3)) * [0.02, 1, 30]).astype(np.float32)
-    return inputs, Layer("layer", weights, _identity)
+    return inputs, Layer("layer", weights)
 
 
 def brute_error(
@@ -99,7 +95,7 @@ def test_search_per_channel_finds_the_least_of_all_combinations(name):
 
 def test_of_equally_good_scales_those_nearest_to_one_are_chosen():
     inputs = np.float32([[1, 2], [0.5, 4]])  # exact at every scale
-    layer = Layer("layer", np.float32([[1, 1], [2, 0.25]]), _identity)
+    layer = Layer("layer", np.float32([[1, 1], [2, 0.25]]))
     target = ptq.multiply_exactly(layer, inputs)
     for exponents, nearest in ((ptq.EXPONENTS, 1), ((-3, 2, 4), 4), ((-2, 3), 0.25)):
         for per_channel in (False, True):
@@ -122,9 +118,9 @@ def test_channel_errors_are_those_of_every_pair_and_channel():
 
 def test_a_tensor_beyond_the_range_is_brought_back_by_its_scale():
     inputs = np.float32([[1, 3], [5, 7]]) * np.float32(2**-14)
-    layer = Layer("layer", np.eye(2, dtype=np.float32), _identity)
+    layer = Layer("layer", np.eye(2, dtype=np.float32))
     target = ptq.multiply_exactly(layer, inputs)
-    flushed = ptq.multiply_cast(layer, inputs, Scales(1.0, np.float64(1)), "e4m3")
+    flushed = ptq.multiply_cast(layer, inputs, ptq.unscaled(layer, inputs, target, "e4m3"), "e4m3")
     assert not flushed.any()
     scales = ptq.search(layer, inputs, target, "e4m3", exponents=ptq.WIDE)
     assert scales.inputs >= 2**5
@@ -138,12 +134,13 @@ def test_a_later_layer_is_calibrated_on_what_the_cast_layers_before_it_give():
         seen.append((layer.name, inputs, target, name))
         return Scales(1.0, np.float64(1))
 
-    stack = [
-        Layer("one", np.float32([[1.03]]), lambda x: x + np.float32(1)),
-        Layer("two", np.float32([[1]]), _identity),
-    ]
     inputs = np.float32([[1], [16.5]])
-    ptq.calibrate(stack, inputs, "hif8", choose)
+
+    def network(product: ptq.Product) -> np.ndarray:
+        first = product(Layer("one", np.float32([[1.03]])), inputs)
+        return product(Layer("two", np.float32([[1]])), first + np.float32(1))
+
+    assert list(ptq.calibrate(network, "hif8", choose)) == ["one", "two"]
     assert [(name, entry) for name, _, _, entry in seen] == [("one", "hif8"), ("two", "hif8")]
     np.testing.assert_array_equal(seen[0][1], inputs)
     np.testing.assert_array_equal(seen[1][1], np.float32([[2], [17]]))  # 1 and 16 times 1, plus 1
@@ -163,7 +160,7 @@ def test_largest_brings_every_channel_to_the_largest_value():
 
 
 def test_largest_leaves_a_channel_of_zeros():
-    layer = Layer("layer", np.float32([[0, 1]]), _identity)
+    layer = Layer("layer", np.float32([[0, 1]]))
     assert ptq.largest(layer, np.float32([[0]]), np.float32([[0, 0]]), "int8").inputs == 1
     scales = ptq.largest(layer, np.float32([[1]]), np.float32([[0, 1]]), "int8")
     assert scales.weights.tolist() == [1, 127]
@@ -174,7 +171,7 @@ def test_layers_may_multiply_otherwise_than_matrices():
         return a[:, :-1, None] * w[0] + a[:, 1:, None] * w[1]
 
     rng = np.random.default_rng(1)
-    layer = Layer("convolution", rng.random((2, 3), np.float32), _identity, convolve)
+    layer = Layer("convolution", rng.random((2, 3), np.float32), convolve)
     inputs = rng.random((4, 6), np.float32)
     target = ptq.multiply_exactly(layer, inputs)
     assert target.shape == (4, 5, 3)
@@ -196,18 +193,35 @@ def test_signal_to_noise_of_values_by_hand():
     assert ptq.signal_to_noise(target, target) == np.inf
 
 
+def test_every_layer_is_cast_at_its_own_scales():
+    def network(product: ptq.Product) -> np.ndarray:
+        return product(Layer("b", np.float32([[1]])), product(Layer("a", np.float32([[3]])), x))
+
+    x = np.float32([[0.3], [5]])
+    scales = {"a": Scales(10.0, np.float64(2)), "b": Scales(1.0, np.float64(1))}
+    found = ptq.run(network, ptq.casting("int8", scales))
+    assert list(found.products) == ["a", "b"]
+    np.testing.assert_array_equal(found.products["a"], np.float32([[3 * 6 / 20], [50 * 6 / 20]]))
+    np.testing.assert_array_equal(found.output, np.float32([[1], [15]]))
+    np.testing.assert_array_equal(ptq.run(network).output, x * np.float32(3))
+
+
 def test_direct_cast_is_the_forward_pass_of_golden_bit_for_bit(network: Network):
-    stack = ptq_figure.layers(network)
-    scales = ptq.calibrate(stack, network.train_images[:32], "hif8", ptq.SCHEMES["cast"].choose)
-    assert [_exponents(s) for s in scales] == [(0, [0] * 3)] * 2
-    *_, logits = ptq.run(stack, network.test_images, "hif8", scales)
+    training = ptq_figure.stack(network, network.train_images[:32])
+    scales = ptq.calibrate(training, "hif8", ptq.SCHEMES["cast"].choose)
+    assert {name: _exponents(s) for name, s in scales.items()} == {
+        "layer 1": (0, [0] * 3),
+        "layer 2": (0, [0] * 3),
+    }
+    testing = ptq_figure.stack(network, network.test_images)
+    logits = ptq.run(testing, ptq.casting("hif8", scales)).output
     expected = digits.forward(network, encode=hif8.encode, matmul=hif8.matmul)
     assert logits.shape == (397, 10)
     np.testing.assert_array_equal(logits, expected)
 
 
 def test_without_a_format_the_layers_are_the_network_in_fp32(network: Network):
-    *_, logits = ptq.run(ptq_figure.layers(network), network.test_images)
+    logits = ptq.run(ptq_figure.stack(network, network.test_images)).output
     np.testing.assert_allclose(logits, digits.forward_fp32(network), rtol=1e-4, atol=1e-4)
 
 
@@ -217,17 +231,16 @@ def rows() -> list[ptq_figure.Row]:
 
 
 def test_rows_are_all_formats_schemes_layers_and_networks(rows):
-    assert len(ptq_figure.CONFIGURATIONS) == 4 * 5 - 1
+    assert len(ptq.CONFIGURATIONS) == 4 * 5 - 1
     keys = {(row.seed, row.layer, row.format, row.scheme) for row in rows}
     assert len(keys) == len(rows) == 8 * 3 * 19
 
 
 def test_the_search_never_does_worse_on_the_images_it_was_made_on():
     network = digits.train(3)
-    stack, images = ptq_figure.layers(network), network.train_images[:64]
-    first = stack[0]
+    first, images = Layer("first", network.weights[0]), network.train_images[:64]
     target = ptq.multiply_exactly(first, images)
-    for name in ptq_figure.FORMATS:
+    for name in ptq.FORMATS:
         cast, tensor, wide, channel = (
             ptq.mean_square_error(ptq.multiply_cast(first, images, scales, name), target)
             for scales in (
@@ -240,7 +253,7 @@ def test_the_search_never_does_worse_on_the_images_it_was_made_on():
 
 def test_images_are_counted_over_all_networks(rows):
     found = ptq_figure.outcomes(rows)
-    assert list(found) == ptq_figure.CONFIGURATIONS
+    assert list(found) == ptq.CONFIGURATIONS
     fp32 = 0
     for seed in ptq_figure.SEEDS:
         network = digits.train(seed)
