@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dynamic Vision Transformer: a cascade that looks at an image closely only if it must."""
+"""Dynamic Vision Transformer: a cascade that looks at an image closely only if it must.
+
+Imports `analysis.training.layers` and the harness. What it asks of a format is that confidences
+keep to the right side of thresholds, and that raw logits of attention can be handed on.
+"""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..training.layers import MatMul
-from .harness import Kept, Metric, Outcome, Trainer, Workload, rules
+from .harness import Kept, Metric, Outcome, Trainer, Workload, data, rules
 from .harness.transformer import Block, perceptron
 
-SIDE, WHITE, CLASSES = 8, 16, 10
-TRAIN_IMAGES = 1400
-
+CLASSES = 10
 SIDES = (2, 4, 8)
 """Tokens along a side, of each exit: 4, 16 and 64 tokens."""
 WIDTH, HEADS, DEPTH, RATIO = 32, 2, 2, 2
@@ -31,6 +31,9 @@ WIDER = 3
 
 BATCH, RATE, DECAY, WARM = 32, 3e-3, 0.05, 0.1
 """Images of a step; AdamW's highest rate and its decay; the share of steps that it rises."""
+
+CHUNK = 200
+"""Images that are looked at together when it is not trained."""
 
 BUDGETS = np.arange(1, 60) / 20
 """Of the curve: each exit takes so many times the share of images of the exit before."""
@@ -53,7 +56,7 @@ class Exit(nn.Module):
 
     def __init__(self, side: int, reuses: bool) -> None:
         super().__init__()
-        self.patch = SIDE // side
+        self.patch = data.SIZE // side
         self.side = side
         self.embed = nn.Linear(self.patch**2, WIDTH)
         self.token = nn.Parameter(DEVIATION * torch.randn(1, 1, WIDTH))
@@ -207,11 +210,10 @@ def leave(confidences: Floats, thresholds: Floats) -> npt.NDArray[np.int64]:
     return (confidences >= thresholds[:, None]).argmax(axis=0)
 
 
-@cache
 def multiplications() -> npt.NDArray[np.float64]:
     """Return how many one image needs, all told, to each of the exits."""
     with torch.device("meta"):
-        cascade, image = Cascade(), torch.zeros(1, SIDE, SIDE)
+        cascade, image = Cascade(), torch.zeros(1, data.SIZE, data.SIZE)
     counts: list[int] = []
 
     def count(part: nn.Module, operands: tuple[Tensor, ...], y: Tensor) -> None:
@@ -260,10 +262,9 @@ class Answers(NamedTuple):
     right: npt.NDArray[np.bool_]
 
 
-def measure(training: Answers, test: Answers, budget: float) -> Measured:
+def measure(training: Answers, test: Answers, budget: float, costs: Floats) -> Measured:
     """Choose thresholds by the training images, and let the test images through the cascade."""
     exits = leave(test.confidences, find_thresholds(training.confidences, shares(budget)))
-    costs = multiplications()
     right = np.take_along_axis(test.right, exits[None], axis=0)
     return Measured(100 * right.mean(), 100 * costs[exits].mean() / costs[-1], exits)
 
@@ -302,19 +303,19 @@ class System(Workload):
         rules.at_least("agreement", 93),
         rules.flushed(),
     )
-    uncast: ClassVar = {f"exits.{k}.head": "the last layer of its exit" for k in range(len(SIDES))}
+    uncast: ClassVar = {
+        f"model.exits.{k}.head": "the last layer of its exit" for k in range(len(SIDES))
+    }
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.steps = trainer.choose(full=450, quick=30)
-        digits = load_digits()
-        order = trainer.rng.permutation(len(digits.images))
-        images = torch.tensor(digits.images[order] / WHITE, dtype=torch.float32)
-        labels = torch.tensor(digits.target[order])
-        self.training = images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES]
-        self.test = images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:]
-        self.batches = torch.tensor(epochs(trainer.rng, self.steps))
-        self.model = trainer.convert(Cascade(), lambda _, name: name not in self.uncast)
+        digits = data.digits(trainer.seed)
+        self.training = digits.train_images.squeeze(1), digits.train_labels
+        self.test = digits.test_images.squeeze(1), digits.test_labels
+        self.batches = data.batches(data.TRAIN_IMAGES, BATCH, self.steps, trainer.rng)
+        self.costs = multiplications()
+        self.model = trainer.convert(Cascade(), lambda _, name: not name.endswith("head"))
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=RATE, weight_decay=DECAY, fused=True
         )
@@ -332,8 +333,8 @@ class System(Workload):
     def evaluate(self) -> Outcome:
         """Measure the cascade within its budget, every exit, and the curve over budgets."""
         training, test = (self.answers(*part) for part in (self.training, self.test))
-        dynamic = measure(training, test, BUDGET)
-        curve = [measure(training, test, budget)[:2] for budget in BUDGETS]
+        dynamic = measure(training, test, BUDGET, self.costs)
+        curve = [measure(training, test, budget, self.costs)[:2] for budget in BUDGETS]
         left = 100 * np.bincount(dynamic.exits, minlength=len(SIDES)) / dynamic.exits.size
         accuracies = 100 * test.right.mean(axis=1)
         metrics = {
@@ -348,17 +349,11 @@ class System(Workload):
     def answers(self, images: Tensor, labels: Tensor) -> Answers:
         """Return what every exit says of images."""
         with torch.no_grad():
-            confidences, choices = self.model(images).softmax(dim=-1).max(dim=-1)
+            logits = torch.cat([self.model(part) for part in images.split(CHUNK)], dim=1)
+        confidences, choices = logits.softmax(dim=-1).max(dim=-1)
         return Answers(confidences.numpy(), (choices == labels).numpy())
 
     @staticmethod
     def compare(kept: Kept, reference: Kept) -> dict[str, float]:
         """Return how many images leave where those of FP32 do."""
         return {"agreement": 100 * float((kept["exits"] == reference["exits"]).mean())}
-
-
-def epochs(rng: np.random.Generator, steps: int) -> npt.NDArray[np.int64]:
-    """Return the images of each step: every image once, in an order anew, then again."""
-    count = -(-steps * BATCH // TRAIN_IMAGES)
-    order = np.concatenate([rng.permutation(TRAIN_IMAGES) for _ in range(count)])
-    return order[: steps * BATCH].reshape(steps, BATCH)

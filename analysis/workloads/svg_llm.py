@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SVG-LLM: images as the text of vector graphics, which a language model reads and completes."""
+"""SVG-LLM: images as the text of vector graphics, which a language model reads and completes.
+
+Imports the harness; images are traced by vtracer. What it asks of a format are the logits of
+attention, and gradients that are spread over many characters.
+"""
 
 import re
 from collections.abc import Sequence
@@ -10,15 +14,13 @@ import numpy.typing as npt
 import torch
 import vtracer
 from scipy import ndimage
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .harness import Metric, Outcome, Trainer, Workload, rules
+from .harness import Metric, Outcome, Trainer, Workload, data, rules
 from .harness.transformer import Block
 
-SIDE, WHITE, CLASSES = 8, 16, 10
-TRAIN_IMAGES = 1400
+CLASSES = 10
 
 CANVAS, MARGIN = 24, 2
 """Pixels along a side of what is traced, and of its empty border, so that the ground is one."""
@@ -26,8 +28,8 @@ ANGLE = 20
 """Degrees by which images are rotated to shift them."""
 
 NUMBERS = tuple(str(number) for number in range(-CANVAS, CANVAS + 1))
-BLACK, WHITE_FILL, MOVE, END, PAD = "k", "w", "m", "=", "_"
-ALPHABET = (PAD, END, BLACK, WHITE_FILL, MOVE, *NUMBERS)
+BLACK, WHITE, MOVE, END, PAD = "k", "w", "m", "=", "_"
+ALPHABET = (PAD, END, BLACK, WHITE, MOVE, *NUMBERS)
 LONGEST = 60
 """Characters of a drawing; what is longer is cut."""
 
@@ -44,13 +46,13 @@ Point = tuple[int, int]
 """To the right, and down."""
 
 
-def draw(image: npt.NDArray[np.float64], angle: float = 0.0) -> Canvas:
+def draw(image: npt.NDArray[np.float32], angle: float = 0.0) -> Canvas:
     """Return where an image, made larger and maybe rotated, is black."""
     inner = CANVAS - 2 * MARGIN
-    large = ndimage.zoom(image, inner / SIDE, order=1, grid_mode=True, mode="nearest")
+    large = ndimage.zoom(image, inner / data.SIZE, order=1, grid_mode=True, mode="nearest")
     if angle:
         large = ndimage.rotate(large, angle, reshape=False, order=1)
-    return np.pad(large >= WHITE / 2, MARGIN)
+    return np.pad(large >= 0.5, MARGIN)
 
 
 def trace(canvas: Canvas) -> str:
@@ -75,10 +77,10 @@ def shorten(svg: str) -> str:
     """
     pattern = r' d="([^"]*)" fill="#(..)[^"]*" transform="translate\(([-\d]+),([-\d]+)\)"'
     found = []
-    for data, shade, *offset in re.findall(pattern, svg)[1:]:
+    for path, shade, *offset in re.findall(pattern, svg)[1:]:
         at = (0, 0)
-        found.append(BLACK if int(shade, 16) < 128 else WHITE_FILL)
-        for k, polygon in enumerate(data.split("Z")[:-1]):
+        found.append(BLACK if int(shade, 16) < 128 else WHITE)
+        for k, polygon in enumerate(path.split("Z")[:-1]):
             found += [MOVE] * (k > 0)
             for x, y in re.findall(r"([-\d]+),([-\d]+)", polygon):
                 point = int(x) + int(offset[0]), int(y) + int(offset[1])
@@ -107,9 +109,9 @@ def polygons(text: str) -> list[tuple[str, list[list[Point]]]]:
         If it is none.
     """
     found = []
-    for fill, data in re.findall(rf"([{BLACK}{WHITE_FILL}])([^{BLACK}{WHITE_FILL}]*)", text):
+    for fill, path in re.findall(rf"([{BLACK}{WHITE}])([^{BLACK}{WHITE}]*)", text):
         at, parts = (0, 0), []
-        for part in data.split(MOVE):
+        for part in path.split(MOVE):
             numbers = [int(number) for number in part.split()]
             corners = []
             for step in zip(numbers[::2], numbers[1::2], strict=True):
@@ -289,17 +291,20 @@ class System(Workload):
         self.trainer = trainer
         self.steps = trainer.choose(full=400, quick=30)
         self.prompts = trainer.choose(full=64, quick=8)
-        digits = load_digits()
-        order = trainer.rng.permutation(len(digits.images))
-        images, labels = digits.images[order], digits.target[order]
-        canvases = [draw(image) for image in images]
-        rotated = [draw(image, ANGLE) for image in images[TRAIN_IMAGES:]]
-        inverted = [~canvas for canvas in canvases[TRAIN_IMAGES:]]
-        self.judge = Judge(canvases[:TRAIN_IMAGES], labels[:TRAIN_IMAGES])
-        self.training = Drawings(canvases[:TRAIN_IMAGES], labels[:TRAIN_IMAGES])
-        shown = {"accuracy": canvases[TRAIN_IMAGES:], "rotated": rotated, "inverted": inverted}
-        self.tests = {name: Drawings(part, labels[TRAIN_IMAGES:]) for name, part in shown.items()}
-        self.batches = torch.tensor(epochs(trainer.rng, self.steps))
+        digits = data.digits(trainer.seed)
+        labels, test_labels = digits.train_labels.numpy(), digits.test_labels.numpy()
+        canvases = [draw(image) for image in digits.train_images.squeeze(1).numpy()]
+        self.judge = Judge(canvases, labels)
+        self.training = Drawings(canvases, labels)
+        images = digits.test_images.squeeze(1).numpy()
+        plain = [draw(image) for image in images]
+        shown = {
+            "accuracy": plain,
+            "rotated": [draw(image, ANGLE) for image in images],
+            "inverted": [~canvas for canvas in plain],
+        }
+        self.tests = {name: Drawings(part, test_labels) for name, part in shown.items()}
+        self.batches = data.batches(data.TRAIN_IMAGES, BATCH, self.steps, trainer.rng)
         self.model = trainer.convert(Reader())
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=RATE, weight_decay=DECAY, fused=True
@@ -333,10 +338,3 @@ class System(Workload):
         shown = np.array([self.judge(text) for text in texts])
         right = shown == self.tests["accuracy"].labels[: self.prompts].numpy()
         return Outcome(metrics | {"completed": 100 * float(right.mean())})
-
-
-def epochs(rng: np.random.Generator, steps: int) -> npt.NDArray[np.int64]:
-    """Return the drawings of each step: every one once, in an order anew, then again."""
-    count = -(-steps * BATCH // TRAIN_IMAGES)
-    order = np.concatenate([rng.permutation(TRAIN_IMAGES) for _ in range(count)])
-    return order[: steps * BATCH].reshape(steps, BATCH)

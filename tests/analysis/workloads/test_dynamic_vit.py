@@ -124,10 +124,16 @@ def test_the_first_exit_costs_what_its_layers_multiply():
 def test_the_budget_moves_accuracy_and_cost_between_the_first_exit_and_the_last():
     confidences = np.random.default_rng(4).random((3, 500), np.float32)
     answers = dvt.Answers(confidences, np.arange(3)[:, None] == np.full((1, 500), 2))
-    costs = [dvt.measure(answers, answers, budget).cost for budget in (0.01, 0.5, 1.0, 3.0)]
-    assert costs == sorted(costs)
-    assert dvt.measure(answers, answers, 0.01).accuracy < 2
-    assert dvt.measure(answers, answers, 20.0).accuracy > 90
+    costs = np.array([10.0, 20.0, 40.0])
+    budgets = (0.01, 0.5, 1.0, 3.0, 20.0)
+    found = [dvt.measure(answers, answers, budget, costs) for budget in budgets]
+    assert [part.cost for part in found] == sorted(part.cost for part in found)
+    assert [part.accuracy for part in found] == sorted(part.accuracy for part in found)
+    assert (found[0].cost, found[0].accuracy) < (26, 2)
+    assert found[-1].cost > 90
+    assert found[-1].accuracy > 90
+    for part in found:
+        assert part.cost == pytest.approx(costs[part.exits].mean() / 0.4)
 
 
 def test_the_loss_of_a_step_is_the_sum_over_the_exits():

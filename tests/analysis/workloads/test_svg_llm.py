@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 from hif8.analysis.workloads import svg_llm
-from hif8.analysis.workloads.harness import Trainer
-from sklearn.datasets import load_digits
+from hif8.analysis.workloads.harness import Trainer, data
 from torch.nn import functional
 
 RECTANGLE = "k 4 6 10 0 0 8 -10 0"
@@ -19,8 +18,13 @@ def rectangle(x, y, width, height):
 
 
 @pytest.fixture(scope="module")
-def canvases():
-    return [svg_llm.draw(image) for image in load_digits().images[:100]]
+def images():
+    return data.digits(0).test_images[:100, 0].numpy()
+
+
+@pytest.fixture(scope="module")
+def canvases(images):
+    return [svg_llm.draw(image) for image in images]
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +70,8 @@ def test_an_inverted_drawing_differs_in_its_colours_alone(canvases):
         assert inverted == plain.translate(swap)
 
 
-def test_a_rotated_drawing_is_another_one(canvases):
-    rotated = [svg_llm.draw(image, svg_llm.ANGLE) for image in load_digits().images[:100]]
+def test_a_rotated_drawing_is_another_one(images, canvases):
+    rotated = [svg_llm.draw(image, svg_llm.ANGLE) for image in images]
     differing = [(a ^ b).mean() for a, b in zip(canvases, rotated, strict=True)]
     assert min(differing) > 0.01
     sizes = [b.sum() / a.sum() for a, b in zip(canvases, rotated, strict=True)]
