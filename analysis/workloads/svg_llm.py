@@ -224,14 +224,16 @@ def complete(model: Reader, drawings: Drawings, count: int) -> list[str]:
     """
     tokens = drawings.tokens[:count, :LONGEST].clone()
     length = drawings.ends[:count] // 2
-    rows = torch.arange(count)
     tokens[torch.arange(LONGEST) >= length[:, None]] = ALPHABET.index(PAD)
+    going = torch.arange(count)
     with torch.no_grad():
-        while (open_ := (tokens != ALPHABET.index(END)).all(dim=1) & (length < LONGEST)).any():
-            logits = model(tokens[open_, : length[open_].max()])
-            last = logits[torch.arange(len(logits)), length[open_] - 1]
-            tokens[rows[open_], length[open_]] = last.argmax(dim=-1)
-            length[open_] += 1
+        while going.numel():
+            end = length[going]
+            logits = model(tokens[going, : end.max()])
+            likeliest = logits[torch.arange(len(going)), end - 1].argmax(dim=-1)
+            tokens[going, end] = likeliest
+            length[going] += 1
+            going = going[(likeliest != ALPHABET.index(END)) & (end + 1 < LONGEST)]
     return [decode(row) for row in tokens.tolist()]
 
 
