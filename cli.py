@@ -294,6 +294,42 @@ def _bits(element: np.generic) -> str:
 
 
 @app.command()
+def analyze(
+    source: Annotated[
+        Path, typer.Argument(help="A .npy, .npz or .safetensors of floating-point tensors.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results as CSV, and for two figures.")
+    ] = None,
+) -> None:
+    """Say what becomes of tensors in HiF8 and in other formats of 8 bits: noise, lost values."""
+    from .analysis import tensor_files, tensor_table
+
+    found = tensor_files.look(source)
+    with _advance(sum(stored.size for stored in found.tensors)) as advance:
+        summary = tensor_table.measure(found, advance)
+    if not console.is_terminal:  # the names of tensors are whole
+        console.width = 150
+    for table in tensor_table.tables(summary):
+        console.print(table)
+    for text in tensor_table.texts(source, found, summary):
+        console.print(text, markup=False)
+    for path in tensor_table.save(summary, out) if out else ():
+        console.print(str(path))
+
+
+@contextmanager
+def _advance(total: int) -> "Iterator[Callable[[str, int], None]]":
+    """Show one bar, on a terminal; yield what names the step and moves the bar."""
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as shown:
+        bar = shown.add_task("", total=total)
+        yield lambda name, done: shown.update(bar, description=escape(name), advance=done)
+
+
+@app.command()
 def verilog(
     units: Units = None,
     out: Annotated[Path, typer.Option(help="Folder.")] = BUILD / "verilog",
@@ -721,8 +757,16 @@ def figures(
     """Draw every figure, with its data as CSV."""
     from .analysis.figures import build
 
-    for path in build(out):
+    for path in build(out, step=_step):
         console.print(str(path))
+
+
+@app.command()
+def report(build: Build = BUILD) -> None:
+    """Write the report of what is there; figures that would become the same are left."""
+    from .demo import write_report
+
+    console.print(f"report: {write_report(build, step=_step)}")
 
 
 @app.command()
@@ -779,7 +823,7 @@ def release(build: Build = BUILD) -> None:
     """Pack what a hardware project needs, without Python: Verilog, datasheets, vectors, a bench."""
     from . import release as job
 
-    made = job.run(build, step=lambda text: console.print(f"- {text}"))
+    made = job.run(build, step=_step)
     console.print(
         f"{made.path}: {made.files:,} files; of {made.modules} modules {made.checked} have results "
         f"of checks in their datasheets, {made.measured} their cost"
@@ -807,11 +851,16 @@ def workloads(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
+    ] = None,
     build: Build = BUILD,
 ) -> None:
     """Train published systems in 8-bit formats beside FP32; goes on where it was stopped."""
     from importlib.util import find_spec
 
+    if jobs and scheduler:
+        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
     if not find_spec("torch"):
         raise RuntimeError("torch is not installed: make training")
     from .analysis.workloads.harness import pool, results, runs, table
@@ -833,7 +882,12 @@ def workloads(
         )
     left = [setting for setting in asked if setting not in found]
     begin = time.perf_counter()
-    done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
+    if scheduler:
+        from .sim.sweep import connect
+
+        done = pool.on_cluster(left, folder / "runs", connect(scheduler))
+    else:
+        done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
     with _counting("runs", len(asked), len(found)) as advance:
         for result in done:
             found[result.setting] = result
@@ -868,7 +922,7 @@ def demo(build: Build = BUILD) -> None:
     from . import demo as job
 
     with _progress() as progress:
-        outcome = job.run(build, step=lambda text: console.print(f"- {text}"), progress=progress)
+        outcome = job.run(build, step=_step, progress=progress)
     _show_verdicts(outcome.verdicts)
     digits = outcome.digits
     console.print(
@@ -880,6 +934,11 @@ def demo(build: Build = BUILD) -> None:
     )
     console.print(f"report: {outcome.page}")
     _leave(outcome.verdicts, failed=not outcome.passed)
+
+
+def _step(text: str) -> None:
+    """Say what is done next."""
+    console.print(f"- {text}")
 
 
 @contextmanager

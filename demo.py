@@ -12,12 +12,23 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import files
-from .analysis import cost, cost_table, datasheet, digits, figures, report, results, values
+from .analysis import (
+    cost,
+    cost_table,
+    datasheet,
+    digits,
+    figures,
+    origin,
+    report,
+    results,
+    values,
+)
 from .golden.encode import encode, quantize
 from .golden.matmul import matmul
 from .hdl import export
@@ -30,6 +41,8 @@ SIMULATOR = "verilator"
 """Runs the network; the benches run under every simulator."""
 ENGINE = UNITS["matrix8x8_exact_to_fp32"]
 """Multiplies the network's matrices."""
+PATH = ("encoder_fp32_ta", ENGINE.name, "to_fp32")
+"""What the network's tensors go through."""
 NAMES = ("decoder", "encoder_fp32_ta", "encoder_fp32", "to_fp32", "multiplier", ENGINE.name)
 """The units of the path that the network's tensors take, and the encoder that has HR besides TA.
 
@@ -56,6 +69,8 @@ class Digits:
         Whether all of it, logits included, equals golden.
     simulator, engine, command : str
         What ran it, and which unit multiplied.
+    verilog : dict of str
+        SHA-256 of the Verilog of every unit that was simulated.
     """
 
     accuracy_fp32: float
@@ -68,6 +83,7 @@ class Digits:
     cycles: int
     bit_exact: bool
     simulator: str
+    verilog: dict[str, str]
     engine: str = ENGINE.name
     command: str = COMMAND
 
@@ -162,6 +178,7 @@ def classify(root: Path, progress: Progress = lambda *_: None) -> Digits:
         **{name: rtl.done[name] for name in ("products", "tiles", "cycles")},
         bit_exact=same and not rtl.wrong,
         simulator=f"{SIMULATOR} {SIMULATORS[SIMULATOR].version()}",
+        verilog={name: verify.digest(UNITS[name]) for name in PATH},
     )
 
 
@@ -197,8 +214,7 @@ def run(
     missing = SIMULATORS[SIMULATOR].missing()
     if missing:
         raise SimulatorError(missing)
-    step("Verilog of every unit")
-    export.export(list(UNITS.values()), build / "verilog")
+    _exported(build, step)
     step(f"{', '.join(NAMES)} against golden, under every simulator")
     pairs = [(UNITS[unit], name) for unit in NAMES for name in SIMULATORS]
     verdicts = verify.run_all(pairs, root=build / "sim", progress=progress)
@@ -206,19 +222,80 @@ def run(
         verify.save(verdict, build / "verify")
     step(f"the digits network on RTL, under {SIMULATOR}")
     classified = classify(build / "sim", progress)
-    files.write(build / "digits.json", (json.dumps(asdict(classified), indent=2) + "\n").encode())
-    step("figures, datasheets and report")
-    figures.build(build / "figures")
-    manifest = json.loads((build / "verilog" / export.MANIFEST).read_text())
-    datasheet.build(build / "report" / datasheet.FOLDER, manifest, results.read(build))
-    page = report.render(
+    files.write(build / results.DIGITS, (json.dumps(asdict(classified), indent=2) + "\n").encode())
+    return Outcome(verdicts, classified, write_report(build, step))
+
+
+def write_report(build: Path, step: Callable[[str], None]) -> Path:
+    """Write the report and the datasheets of what is there, and draw what figures have changed.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of everything made. What was not run, or is of Verilog that has changed since, the
+        report calls not run.
+    step : callable
+        Told what is done next.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    OSError
+        If something cannot be written.
+    ValueError
+        If a result is damaged.
+    """
+    manifest = _exported(build, step)
+    figures.build(build / "figures", step=lambda title: step(f"figure: {title}"))
+    step("datasheets and report")
+    found = results.read(build)
+    hashes = {module["unit"]: module["sha256"] for module in manifest["modules"]}
+    classified = found.digits
+    if classified and classified.get("verilog") != {name: hashes[name] for name in PATH}:
+        classified = None
+    datasheet.build(build / "report" / datasheet.FOLDER, manifest, found)
+    return report.render(
         build / "report",
-        verdicts=[asdict(verdict) for verdict in verdicts],
-        demo=asdict(classified),
+        verdicts=_current(found.verdicts, hashes),
+        demo=classified,
         figures=figures.read(build / "figures"),
         values_rows=values.compute(),
         manifest=manifest,
         cost=cost_table.page(cost.read(cost.MEASURED)),
         datasheets={name: datasheet.address(name) for name in UNITS},
     )
-    return Outcome(verdicts, classified, page)
+
+
+def _exported(build: Path, step: Callable[[str], None]) -> dict[str, Any]:
+    """Return the manifest of every unit's Verilog, which is written if its sources have changed."""
+    kept = build / "verilog" / "all_units.json"
+    made_of = origin.digest("hif8.hdl.export")
+    try:
+        known = json.loads(kept.read_text())
+        there = all((kept.parent / m["file"]).exists() for m in known["manifest"]["modules"])
+        if there and known["made_of"] == made_of:
+            return known["manifest"]
+    except (OSError, ValueError, KeyError):
+        pass
+    step("Verilog of every unit")
+    export.export(list(UNITS.values()), build / "verilog")
+    manifest = json.loads((build / "verilog" / export.MANIFEST).read_text())
+    files.write(kept, json.dumps({"made_of": made_of, "manifest": manifest}).encode())
+    return manifest
+
+
+def _current(
+    verdicts: dict[str, list[dict[str, Any]]], hashes: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return all verdicts in the order of the units; one of other Verilog counts as not run."""
+    return [
+        verdict
+        if verdict.get("verilog") == sha256
+        else verdict | {"status": "not run", "note": "its Verilog has changed since"}
+        for unit, sha256 in hashes.items()
+        for verdict in verdicts.get(unit, [])
+    ]

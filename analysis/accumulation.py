@@ -172,11 +172,11 @@ def finding(rows: list[Row]) -> str:
     def percent(accumulator: str, data: str) -> str:
         return f"{100 * errors[data, accumulator, longest]:.2g}\N{NO-BREAK SPACE}%"
 
-    def from_length(accumulator: str, data: str) -> str:
+    def beyond(accumulator: str, data: str) -> str:
         """Say from which length on an accumulator errs more than the operands do."""
         within = [n for n in LENGTHS if errors[data, accumulator, n] <= errors[data, OPERANDS, n]]
-        beyond = LENGTHS[len(within)] if within == LENGTHS[: len(within)] else 2 * within[-1]
-        return f"{beyond:,}"
+        after = [n for n in LENGTHS if not within or n > within[-1]]
+        return f"from {after[0]:,} products on" if after else "at none of these lengths"
 
     fp32 = max(
         errors[data, "fp32", n] / errors[data, OPERANDS, n] for data in DATA for n in LENGTHS
@@ -185,12 +185,10 @@ def finding(rows: list[Row]) -> str:
         f"Rounding the operands to HiF8 changes dot products of {longest:,} normal values by "
         f"{percent(OPERANDS, 'normal')} of their size. An FP32 accumulator adds "
         f"{percent('fp32', 'normal')}, and over all these lengths and data never more than "
-        f"{fp32:.0%} of what the operands make. BF16 errs more than the operands do from "
-        f"{from_length('bf16', 'normal')} products on and FP16 from "
-        f"{from_length('fp16', 'normal')}; where all products are positive, sums in both stand "
-        f"still in the end, BF16 past the operands' error from "
-        f"{from_length('bf16', 'positive')} products on and FP16 from "
-        f"{from_length('fp16', 'positive')}."
+        f"{fp32:.0%} of what the operands make. BF16 errs more than the operands do "
+        f"{beyond('bf16', 'normal')}, FP16 {beyond('fp16', 'normal')}; where all products are "
+        f"positive BF16 does {beyond('bf16', 'positive')}, FP16 {beyond('fp16', 'positive')}: "
+        f"their sums stand still in the end."
     )
 
 

@@ -283,9 +283,13 @@ def select(names: Sequence[str] = (), *, slow: bool = False) -> list[Unit]:
 
 
 def _is_slow(unit: Unit) -> bool:
-    """Whether a unit takes minutes, or is among many that do: large engines, FP32 dot products."""
+    """Whether a unit takes minutes, or is among many that do.
+
+    Large engines, engines that round to HiF8, which add read-outs alone, and of other formats FP32
+    dot products.
+    """
     many = unit.name in BASELINES and unit.parameters.get("accumulator") == "fp32"
-    return unit.products > (8 if many else 32)
+    return unit.products > (8 if many or unit.parameters.get("output") == "hif8" else 32)
 
 
 def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Row]:

@@ -30,7 +30,7 @@ Matmul = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained multilayer perceptron with ReLU, and the images it has not seen.
+    """A trained multilayer perceptron with ReLU, its images, and those it has not seen.
 
     Attributes
     ----------
@@ -38,14 +38,16 @@ class Network:
         One per layer, of shape (inputs, outputs).
     biases : tuple of numpy.ndarray of float32
         One per layer, of shape (outputs,).
-    test_images : numpy.ndarray of float32
+    train_images, test_images : numpy.ndarray of float32
         Of shape (images, 64), grey levels from 0 to 1.
-    test_labels : numpy.ndarray of int64
+    train_labels, test_labels : numpy.ndarray of int64
         The digits that the images show.
     """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
+    train_images: Tensor
+    train_labels: npt.NDArray[np.int64]
     test_images: Tensor
     test_labels: npt.NDArray[np.int64]
 
@@ -63,7 +65,7 @@ def train(seed: int = 0) -> Network:
     Returns
     -------
     Network
-        With the other 397 images.
+        With the 1,400 images, and the other 397.
     """
     digits = load_digits()
     images = (digits.data / WHITE).astype(np.float32)
@@ -75,6 +77,8 @@ def train(seed: int = 0) -> Network:
     return Network(
         weights=tuple(weights.astype(np.float32) for weights in model.coefs_),
         biases=tuple(biases.astype(np.float32) for biases in model.intercepts_),
+        train_images=train_images,
+        train_labels=train_labels,
         test_images=test_images,
         test_labels=test_labels,
     )
@@ -100,12 +104,12 @@ def forward(network: Network, *, encode: Encode, matmul: Matmul) -> Tensor:
         Logits, of shape (images, 10).
     """
 
-    def product_matrix(activations: Tensor, weights: Tensor) -> Tensor:
-        a = encode(activations.ravel()).reshape(activations.shape)
+    def product_matrix(values: Tensor, weights: Tensor) -> Tensor:
+        a = encode(values.ravel()).reshape(values.shape)
         b = encode(weights.ravel()).reshape(weights.shape)
         return matmul(a, b)
 
-    return _run(network, product_matrix)[-1]
+    return activations(network, network.test_images, product_matrix)[-1]
 
 
 def forward_fp32(network: Network) -> Tensor:
@@ -116,17 +120,29 @@ def forward_fp32(network: Network) -> Tensor:
     numpy.ndarray of float32
         Logits, of shape (images, 10).
     """
-    return _run(network, np.matmul)[-1]
+    return activations(network, network.test_images)[-1]
 
 
-def _run(network: Network, product_matrix: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
-    """Return the input of every layer and, last, the logits."""
-    activations = [network.test_images]
+def activations(
+    network: Network, images: Tensor, product_matrix: Callable[[Tensor, Tensor], Tensor] = np.matmul
+) -> list[Tensor]:
+    """Return the input of every layer and, last, the logits.
+
+    Parameters
+    ----------
+    network : Network
+        Whose weights and biases count; their type is that of the result.
+    images : numpy.ndarray of float32
+        Of shape (images, 64).
+    product_matrix : callable
+        From activations and weights to their matrix product.
+    """
+    found = [images]
     for layer, (weights, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        sums = product_matrix(activations[-1], weights) + bias
+        sums = product_matrix(found[-1], weights) + bias
         last = layer == len(network.weights) - 1
-        activations.append(sums if last else np.maximum(sums, np.float32(0)))
-    return activations
+        found.append(sums if last else np.maximum(sums, np.float32(0)))
+    return found
 
 
 def accuracy(logits: Tensor, labels: npt.NDArray[np.int64]) -> float:
@@ -157,5 +173,5 @@ def tensors(network: Network) -> dict[str, Tensor]:
         the activations between the layers, as FP32 computes them.
     """
     weights = {f"weights{k}": w for k, w in enumerate(network.weights, start=1)}
-    images, *hidden, _ = _run(network, np.matmul)
+    images, *hidden, _ = activations(network, network.test_images)
     return weights | {"images": images} | {f"hidden{k}": a for k, a in enumerate(hidden, start=1)}

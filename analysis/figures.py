@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """All figures: their titles and captions, and how they are built, what ``hif8 figures`` does.
 
-Imports the figures' modules and `hif8.files`.
+Imports the figures' modules, `analysis.origin` and `hif8.files`.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,23 +13,33 @@ from typing import Any
 
 from .. import files
 from . import (
+    accumulation,
     code_map,
+    cost,
     cost_blocks,
     cost_growth_figure,
     cost_precision,
     digits_figure,
+    encoder,
+    gradients_figure,
     hybrid,
     mac_blocks,
     mac_timing,
+    origin,
     precision,
+    ptq_figure,
+    real_binades,
+    real_tensors,
+    rounding_figure,
     snr_figure,
 )
 
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
 """Where the pictures of the README lie, as part of the repository."""
-GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision")
-INDEX = "figures.json"
+GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision", "snr")
+MEASURED = (cost.MEASURED / cost.RESULTS,)
+"""The costs that the repository keeps."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +55,12 @@ class Figure:
     alt : str
         What it shows, for those who cannot see it.
     module : module
-        With the functions ``compute() -> rows``, ``draw(rows, path)`` and ``finding(rows) -> str``.
+        With the functions ``compute() -> rows``, ``draw(rows, path)`` and ``finding(rows) -> str``,
+        and maybe ``table(rows)``, lines of text by the names of their columns.
     pictures : tuple of str
         The suffixes of the files that it is drawn to.
+    data : tuple of Path
+        The files that it reads.
     """
 
     title: str
@@ -54,6 +68,7 @@ class Figure:
     alt: str
     module: ModuleType
     pictures: tuple[str, ...] = (".svg", ".png")
+    data: tuple[Path, ...] = ()
 
 
 FIGURES = {
@@ -61,7 +76,8 @@ FIGURES = {
         title="Precision over magnitude",
         caption=(
             "Significand bits are 1 + log2 of the number of values in the binade, counted in each "
-            "format's table of codes. A line is interrupted where a binade has no value. Lines of "
+            "format's table of codes; the axis at the right says how far a value may be from the "
+            "nearest one there. A line is interrupted where a binade has no value. Lines of "
             "8-bit formats with the same number of bits are drawn side by side, slightly apart. "
             "After figure 1 of arXiv 2409.16626, extended."
         ),
@@ -102,6 +118,26 @@ FIGURES = {
         ),
         module=hybrid,
     ),
+    "rounding": Figure(
+        title="What the rounding modes do to means",
+        caption=(
+            "TA rounds ties away from zero, TE to even codes, SR by random numbers; HR is TA where "
+            "|E| is less than 4, and elsewhere compares discarded bits with the value's own low "
+            "bits. Random FP32 values, FP16 where it is said; errors in ulp (the spacing of HiF8 "
+            "values in the binade). Upper left, even significands. The other panels are of binade "
+            f"{rounding_figure.COARSE}, where HR is not TA: upper right, "
+            f"{rounding_figure.PER_CENTRE:,} values evenly about each of "
+            f"{rounding_figure.CENTRES} centres; below, how the mean of ever more values nears "
+            "their own. A mean that does not near it is biased. TA and TE coincide."
+        ),
+        alt=(
+            "Four panels. The error of HR is that of TA in the middle binades and that of SR "
+            "elsewhere. Over the width of values HR falls from above TA to SR at 2 to the -8 ulp. "
+            "Means of even values near nought in all modes, TA ahead; means of crowded values only "
+            "in SR and HR, while TA stays at 0.3 ulp."
+        ),
+        module=rounding_figure,
+    ),
     "snr": Figure(
         title="Signal to noise over the scale of values",
         caption=(
@@ -118,6 +154,22 @@ FIGURES = {
         ),
         module=snr_figure,
     ),
+    "accumulation": Figure(
+        title="What accumulators lose",
+        caption=(
+            "Dot products of random HiF8 values: the root mean square of the error over that of "
+            f"the exact sums, of {accumulation.DRAWS} dot products for each point. The grey line "
+            "is what rounding the operands to HiF8 changes, whatever adds the products up: an "
+            "accumulator well below it costs no accuracy. BF16 and FP16 round to nearest after "
+            "every product. Where a line begins late, all shorter sums were without error."
+        ),
+        alt=(
+            "Three panels, one a kind of data, of the relative error over the number of products: "
+            "BF16 and FP16 rise to the size of the sum, FP32 stays thousands of times lower, the "
+            "exact sum is flat at the bottom."
+        ),
+        module=accumulation,
+    ),
     "digits": Figure(
         title="Where real tensors lie",
         caption=(
@@ -132,6 +184,66 @@ FIGURES = {
             "images and the hidden activations, over bands shaded by HiF8's significand bits."
         ),
         module=digits_figure,
+    ),
+    "ptq": Figure(
+        title="After training: the digits network cast to 8 bits",
+        caption=(
+            f"Perceptrons as in the figure above, from {len(ptq_figure.SEEDS)} seeds, their images "
+            "and weights cast to the nearest value of a format; sums, biases and ReLU are not. "
+            "Scales are powers of two but for those by the largest magnitude, and are chosen layer "
+            f"by layer on {ptq_figure.CALIBRATION} training images for the least mean square error "
+            "of the layer's products, which is algorithm 1 of arXiv 2409.16626, with its range of "
+            "scales; the wider one is ours. Scales per tensor are one for the inputs and one for "
+            "the weights. Shown are test images; markers are means over the networks, lines go "
+            "from the lowest to the highest."
+        ),
+        alt=(
+            "Three panels with a line for each format and scheme. In both layers HiF8 and E4M3 lie "
+            "together, E5M2 lies lower, and INT8 lies lowest without and highest with scales; at "
+            "the right, the images that are not told as in FP32, and the accuracy."
+        ),
+        module=ptq_figure,
+    ),
+    "gradients": Figure(
+        title="What becomes of gradients under a loss scale",
+        caption=(
+            f"Gradients of the mean cross-entropy of {gradients_figure.BATCH} of the digits that "
+            "the network of the figures above learns from, in FP32, multiplied by the loss scale "
+            "and cast: those by sums before ReLU and by the logits, which enter the matrix "
+            "products of the backward pass. Above, what becomes zero (at the left) or infinite (at "
+            "the right) of what is not zero; a line ends where that is nothing, and posit(8,2) has "
+            "no line. Below, the mean square of the gradients over that of the error, with "
+            "saturation; FP16 lies above the axis."
+        ),
+        alt=(
+            "Six panels. Above, falling lines of the lost share over the loss scale: FP16 "
+            "leftmost, HiF8 close to it, E5M2 some binades later, E4M3 last and soon overflowing. "
+            "Below, HiF8 a stepped hill, E4M3 as high with steep sides, E5M2 a lower, wide plateau."
+        ),
+        module=gradients_figure,
+    ),
+    "real_tensors": Figure(
+        title="Signal to noise of real tensors",
+        caption=real_tensors.CAPTION,
+        alt=(
+            "Two panels with a line for every kind of tensor and dots for five formats. Cast as "
+            "they are, weights are a few dB better in E4M3 than in HiF8, most activations equal, "
+            "INT8 far behind; with a scale HiF8, E4M3 and posit nearly coincide, E5M2 is about 6 "
+            "dB lower, and INT8 scatters to both sides."
+        ),
+        module=real_tensors,
+        data=(encoder.MEASURED,),
+    ),
+    "real_binades": Figure(
+        title="Where real tensors lie, by kind",
+        caption=real_binades.CAPTION,
+        alt=(
+            "Steps of significand bits over the exponent, and below them a line of grey cells for "
+            "every kind of tensor: weights are darkest around 2 to the minus 5, left of HiF8's "
+            "most precise binades, activations around 2 to the minus 1, within them."
+        ),
+        module=real_binades,
+        data=(encoder.MEASURED,),
     ),
     "mac_blocks": Figure(
         title="What a multiply-accumulate unit is made of",
@@ -179,6 +291,7 @@ FIGURES = {
             "step; below, two scatter plots of area against precision and against range."
         ),
         module=cost_precision,
+        data=MEASURED,
     ),
     "cost_blocks": Figure(
         title="What the blocks cost, by format",
@@ -192,6 +305,7 @@ FIGURES = {
             "and with an exact sum, and dot product; in each a bar for every format."
         ),
         module=cost_blocks,
+        data=MEASURED,
     ),
     "cost_growth": Figure(
         title="How cost grows with latency, lanes and arrays",
@@ -205,54 +319,78 @@ FIGURES = {
             "Below, lines of the area for each product a cycle over lanes and over array size."
         ),
         module=cost_growth_figure,
+        data=MEASURED,
     ),
 }
 """All figures by the name of their files, in the order of the report."""
 
 
-def build(out: Path) -> list[Path]:
-    """Compute and draw all figures.
+def build(out: Path, step: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """Draw every figure, and write its data; what is there, and would become the same, is left.
 
     Parameters
     ----------
     out : Path
-        Folder; made if missing. Each file is written whole or not at all.
+        Folder; made if missing.
+    step : callable
+        Told the title of each figure before it is computed.
 
     Returns
     -------
     list of Path
-        For every figure its picture as SVG and mostly PNG, and its data as CSV; at last an index in
-        JSON with titles, captions and findings, which `read` reads.
+        The files: for each figure ``<name>.svg``, ``<name>.png`` and ``<name>.csv``, and a
+        ``<name>.json`` with its texts, which `read` reads.
 
     Raises
     ------
     OSError
         If the folder cannot be made or written to.
     """
-    paths, index = [], []
+    paths = []
     for name, figure in FIGURES.items():
-        rows = figure.module.compute()
-        paths += _write(name, rows, out)
-        index.append(
-            {
-                "name": name,
-                "title": figure.title,
-                "finding": figure.module.finding(rows),
-                "caption": figure.caption,
-                "alt": figure.alt,
-                "command": COMMAND,
-            }
-        )
-    text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
-    return [*paths, files.write(out / INDEX, text.encode())]
+        made_of = origin.digest(figure.module.__name__, figure.data)
+        found = _found(name, out, made_of)
+        if found is None:
+            step(figure.title)
+            rows = figure.module.compute()
+            _write(name, rows, out)
+            table = getattr(figure.module, "table", lambda rows: [])
+            found = {"finding": figure.module.finding(rows), "table": table(rows)}
+        texts = {
+            "name": name,
+            "title": figure.title,
+            **found,
+            "caption": figure.caption,
+            "alt": figure.alt,
+            "command": COMMAND,
+            "made_of": made_of,
+        }
+        text = json.dumps(texts, indent=2, ensure_ascii=False) + "\n"
+        paths += [*_files(name, out), files.write(out / f"{name}.json", text.encode())]
+    return paths
+
+
+def _found(name: str, out: Path, made_of: str) -> dict[str, Any] | None:
+    """Return what a figure that is there shows, if all of it is there and of the same origin."""
+    try:
+        texts = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = texts.get("made_of") == made_of and all(path.exists() for path in _files(name, out))
+    return {key: texts[key] for key in ("finding", "table")} if same else None
+
+
+def _files(name: str, out: Path) -> list[Path]:
+    """Return the files of a figure: its pictures, then its data."""
+    return [out / f"{name}{suffix}" for suffix in (*FIGURES[name].pictures, ".csv")]
 
 
 def _write(name: str, rows: list[Any], out: Path) -> list[Path]:
     """Draw a figure in every way that it is drawn, and write its data."""
-    pictures = [out / f"{name}{suffix}" for suffix in FIGURES[name].pictures]
+    *pictures, data = _files(name, out)
     for path in pictures:
         FIGURES[name].module.draw(rows, path)
-    return [*pictures, files.write_csv(out / f"{name}.csv", rows)]
+    return [*pictures, files.write_csv(data, rows)]
 
 
 def draw_cost(results: Path) -> list[Path]:
@@ -282,16 +420,19 @@ def read(folder: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Per figure ``name``, ``title``, ``finding``, ``caption``, ``alt``, ``command`` and ``svg``,
-        the bytes of the picture.
+        Per figure ``name``, ``title``, ``finding``, ``table``, ``caption``, ``alt``, ``command``
+        and ``svg``, the bytes of the picture.
 
     Raises
     ------
     OSError
         If a file is missing.
     """
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    return [entry | {"svg": (folder / f"{entry['name']}.svg").read_bytes()} for entry in index]
+    found = []
+    for name in FIGURES:
+        texts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        found.append(texts | {"svg": (folder / f"{name}.svg").read_bytes()})
+    return found
 
 
 def draw_gallery(folder: Path = GALLERY) -> list[Path]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figure: significand bits over exponent (paper, Fig. 1, extended to posit(8,2) and BF16).
+"""Figure: significand bits over exponent (paper, Fig. 1, extended to posit(8,2), BF16 and INT8).
 
-Imports `analysis.formats` and `analysis.plot`.
+Imports `analysis.dynamic_range`, `analysis.formats` and `analysis.plot`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from . import plot
-from .formats import BF16, E4M3, E5M2, FORMATS, FP16, HIF8, POSIT8, Format, power_of_two
+from . import dynamic_range, plot
+from .dynamic_range import TABLED
+from .formats import BF16, E4M3, E5M2, FP16, HIF8, POSIT8, Format, exact_text, power_of_two
 
-_INSIDE = [E for entry in FORMATS.values() if entry is not BF16 for E in entry.binades]
+_INSIDE = [E for entry in TABLED.values() if entry is not BF16 for E in entry.binades]
 SHOWN = (min(_INSIDE) - 3, max(_INSIDE) + 3)
 """The exponents on the axis: all that the formats have, BF16's excepted, and some room."""
 _STEP = 0.11
@@ -53,8 +55,41 @@ def compute() -> list[Row]:
     """
     return [
         Row(entry.name, E, count, entry.significand_bits[E])
-        for entry in FORMATS.values()
+        for entry in TABLED.values()
         for E, count in entry.binades.items()
+    ]
+
+
+def worst_error(bits: float) -> float:
+    """Return the largest relative error of rounding to nearest in a binade, from 0 to 1.
+
+    That is just above 2^E, half way to the next value.
+    """
+    return 1 / (1 + 2.0**bits)
+
+
+def _percents(bits: Iterable[float]) -> list[str]:
+    """Return what the axis of errors says beside so many significand bits."""
+    return [f"{100 * worst_error(p):.2g}\N{NO-BREAK SPACE}%" for p in bits]
+
+
+def table(rows: list[Row]) -> list[dict[str, str]]:
+    """Return the dynamic range of every format, and in how many binades it has how many bits."""
+    return [
+        {
+            "format": TABLED[row.format].label,
+            "smallest": exact_text(row.smallest),
+            "smallest normal": exact_text(row.smallest_normal),
+            "largest": exact_text(row.largest),
+            "range (dB)": f"{row.decibels:.0f}",
+            "binades": str(row.binades),
+            "of them with > 3, 3, 2, 1, 0 mantissa bits": ", ".join(
+                map(str, (row.more, row.three, row.two, row.one, row.none))
+            ),
+            "largest error, normal values": f"{row.worst_error:.2%}",
+            "where most precise": f"{row.best_error:.2%}",
+        }
+        for row in dynamic_range.compute()
     ]
 
 
@@ -62,7 +97,7 @@ def finding(rows: list[Row]) -> str:
     """Say in a sentence what the figure shows, with the numbers it rests on."""
     bits = {
         name: {row.exponent: row.significand_bits for row in rows if row.format == name}
-        for name in FORMATS
+        for name in TABLED
     }
     spans = {name: len(found) for name, found in bits.items()}
     best = max(bits[HIF8.name].values())
@@ -92,7 +127,7 @@ def draw(rows: list[Row], path: Path) -> None:
         panels = {16: wide, 8: narrow}
         lines = [
             _draw_format(panels[entry.width], entry, [r for r in rows if r.format == entry.name])
-            for entry in FORMATS.values()
+            for entry in TABLED.values()
         ]
         _annotate_bf16(wide, [row for row in rows if row.format == BF16.name])
         narrow.set_xlim(SHOWN[0] - 1, SHOWN[1] + 1)
@@ -100,14 +135,17 @@ def draw(rows: list[Row], path: Path) -> None:
         narrow.set_xlabel("exponent E of the binade [2$^E$, 2$^{E+1}$)")
         for width, axes in panels.items():
             most = max(
-                max(f.significand_bits.values()) for f in FORMATS.values() if f.width == width
+                max(f.significand_bits.values()) for f in TABLED.values() if f.width == width
             )
             axes.set_title(f"{width}-bit formats", loc="left")
             axes.set_ylim(0.5, most + 0.6)
             axes.set_yticks(np.arange(1, most + 1))
             axes.set_ylabel("significand (bits)")
+            errors = axes.secondary_yaxis("right")
+            errors.set_yticks(axes.get_yticks(), _percents(axes.get_yticks()))
+            errors.set_ylabel("largest error / value")
         figure.legend(
-            handles=lines, loc="outside upper center", ncols=6, handlelength=3.6, columnspacing=1.4
+            handles=lines, loc="outside upper center", ncols=7, handlelength=3.0, columnspacing=1.4
         )
 
 

@@ -8,6 +8,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+DIGITS = "digits.json"
+"""In the build folder: the result of ``hif8 demo``."""
+
 
 class Results(NamedTuple):
     """What is known of the units, by their names; a unit of which nothing is known has no entry.
@@ -26,6 +29,8 @@ class Results(NamedTuple):
         Of ``hif8 cost``: the unit's row.
     cost_tools : dict of str
         What it was measured with: versions by name, the cells' library among them.
+    digits : dict, optional
+        Of ``hif8 demo``: what the network on RTL gave.
     """
 
     verdicts: dict[str, list[dict[str, Any]]]
@@ -34,6 +39,7 @@ class Results(NamedTuple):
     netlists: dict[str, dict[str, Any]]
     costs: dict[str, dict[str, Any]]
     cost_tools: dict[str, str]
+    digits: dict[str, Any] | None = None
 
 
 def read(build: Path) -> Results:
@@ -66,6 +72,7 @@ def read(build: Path) -> Results:
         netlists,
         costs={row["unit"]: row for row in cost["rows"]},
         cost_tools={"cells of": cost["library"], **cost["tools"]},
+        digits=_load(build / DIGITS) if (build / DIGITS).exists() else None,
     )
 
 

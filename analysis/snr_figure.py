@@ -88,6 +88,26 @@ def plateaus(rows: list[Row]) -> dict[tuple[str, str], Plateau]:
     return made
 
 
+def table(rows: list[Row]) -> list[dict[str, str]]:
+    """Say where the plateau of every distribution in every format begins and ends."""
+    return [
+        {
+            "values": DISTRIBUTIONS[distribution].label,
+            "format": EIGHT_BITS[name].label,
+            f"{USABLE:.0f} dB from, log2": _number(plateau.first),
+            "to": _number(plateau.last),
+            "binades": _number(plateau.width),
+            "best scale, dB": f"{plateau.best_db:.1f}",
+        }
+        for (distribution, name), plateau in plateaus(rows).items()
+    ]
+
+
+def _number(x: float) -> str:
+    """Return a number for people; there is none where no scale is of use."""
+    return "never" if math.isnan(x) else f"{x:g}"
+
+
 def finding(rows: list[Row]) -> str:
     """Say in a sentence what the figure shows, with the numbers it rests on."""
     found = plateaus(rows)

@@ -41,6 +41,8 @@ class Simulator:
         Flags of a build that records waveforms.
     waveform : str
         The file it then writes.
+    scrap : str
+        What a build leaves that no run needs: precompiled headers are most of a build's size.
     lanes, stream_lanes : int
         Copies of a unit side by side that simulate fastest, build time considered: of a
         combinational one, and of one with registers that computes one product a cycle.
@@ -55,6 +57,7 @@ class Simulator:
     build_args: tuple[str, ...]
     wave_args: tuple[str, ...]
     waveform: str
+    scrap: str
     lanes: int
     stream_lanes: int
     random_cases: int
@@ -134,6 +137,7 @@ SIMULATORS = {
             build_args=("-Wno-fatal", "--no-public-flat-rw", str(_VERILATOR_CONFIG)),
             wave_args=("--trace-structs",),
             waveform="dump.vcd",
+            scrap="*.gch",
             lanes=128,
             stream_lanes=16,
             random_cases=1 << 18,
@@ -146,6 +150,7 @@ SIMULATORS = {
             build_args=(),
             wave_args=(),
             waveform="*.fst",
+            scrap="",
             lanes=8,
             stream_lanes=8,
             random_cases=1 << 14,

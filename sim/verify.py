@@ -187,6 +187,8 @@ def build(
             paths = [folder / file for file in sources]
             child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
             wait(child, folder, look)
+            for path in folder.glob(chosen.scrap) if chosen.scrap else ():
+                path.unlink()
             (folder / "built").touch()
     return folder
 

@@ -141,6 +141,34 @@ def test_matmul_says_what_encoding_lost(hif8, here):
     assert "y.npy" not in out
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_tensors_in_a_file_are_analyzed(hif8, here, suffix):
+    x = np.float32([[1, 1.0625, 2.0**-24], [2.0**16, np.nan, 0]])
+    if suffix == ".npy":
+        np.save("x.npy", x)
+    else:
+        np.savez("x.npz", x=x, ids=np.arange(3))
+    status, out, err = hif8("analyze", f"x{suffix}", "--out", "results")
+    assert (status, err) == (0, "")
+    assert "\x1b" not in out
+    assert out.count("1 NaN and 0 infinite values, which no ratio takes in") == 1
+    assert out.count("ids left out, int64") == (suffix == ".npz")
+    lines = (here / "results" / "ratios.csv").read_text().splitlines()
+    assert len(lines) == 1 + 5
+    assert all(line.split(",")[2:6] == ["6", "1", "0", "1"] for line in lines[1:])
+    assert (here / "results" / "ratios.png").stat().st_size > 1000
+
+
+def test_names_of_tensors_are_shown_and_drawn_as_they_are(hif8, here):
+    names = ["a[bold]b", "c[/d]", "e$f_$", "g^$"]
+    np.savez("x.npz", **{name: np.float32([1, 2.5]) for name in names}, **{"[i]": np.arange(2)})
+    status, out, err = hif8("analyze", "x.npz", "--out", "results")
+    assert (status, err) == (0, "")
+    for name in names:
+        assert out.count(f" {name} ") == 2
+    assert "x.npz: [i] left out, int64" in out
+
+
 @pytest.mark.parametrize("name", SIMULATORS)
 def test_matrices_in_files_are_multiplied_on_a_simulated_engine(hif8, here, builds, name):
     need(name)
@@ -259,6 +287,14 @@ def make_files() -> None:
     np.savez("several.npz", a=np.zeros(2))
     Path("empty.npy").write_bytes(b"")
     Path("text.npy").write_text("hello")
+    Path("weights.pt").write_text("hello")
+    np.save("torn.npy", np.zeros(9, np.float32))
+    Path("torn.npy").write_bytes(Path("torn.npy").read_bytes()[:-1])
+    np.savez("codes.npz", a=np.uint8([1]), b=np.arange(3))
+    np.savez_compressed("broken.npz", a=np.random.default_rng(1).standard_normal(99))
+    content = bytearray(Path("broken.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    Path("broken.npz").write_bytes(content)
 
 
 BAD = [
@@ -303,6 +339,18 @@ BAD = [
         "unit must be matrix4x4_exact_to_hif8 for exact to hif8, not 'matrix8x8_exact_to_fp32'",
     ),
     ("matmul square.npy square.npy --out floats.npy/c.npy", "floats.npy"),
+    ("analyze missing.npy", "missing.npy: No such file"),
+    ("analyze empty.npy", "empty.npy is empty"),
+    ("analyze text.npy", "text.npy is damaged or no .npy file"),
+    ("analyze objects.npy", "objects.npy must hold values of float16, bfloat16, float32, float64"),
+    ("analyze ints.npy", "it holds int64"),
+    ("analyze complex.npy", "it holds complex64"),
+    ("analyze nothing.npy", "it holds no element"),
+    ("analyze torn.npy", "torn.npy is damaged or no .npy file: float32 of shape (9,) cannot be"),
+    ("analyze broken.npz", "broken.npz is damaged or no .npz file"),
+    ("analyze codes.npz", "it holds uint8, int64"),
+    ("analyze weights.pt", "weights.pt must be a .npy, .npz, .safetensors file, not '.pt'"),
+    ("analyze floats.npy --out floats.npy/results", "floats.npy"),
     ("show zero", "'zero' must be a code like 0x6E"),
     ("show 0x100", "must be in 0..255, not 256"),
     ("verify adder", "unit must be one of decoder"),
@@ -406,7 +454,17 @@ def test_ctrl_c_ends_in_one_line_and_leaves_no_simulation(here, builds):
 def test_help_names_every_command(hif8):
     status, out, _ = hif8()
     assert status == 0
-    for command in ("show", "encode", "matmul", "verilog", "verify", "sweep", "figures", "demo"):
+    for command in (
+        "show",
+        "encode",
+        "matmul",
+        "analyze",
+        "verilog",
+        "verify",
+        "sweep",
+        "figures",
+        "demo",
+    ):
         assert f"\n  {command}" in out
 
 

@@ -12,6 +12,7 @@ import paper
 import pytest
 from hif8.analysis import digits, digits_figure
 from hif8.analysis.digits import Network
+from sklearn.datasets import load_digits
 
 SAMPLES = 3
 
@@ -37,11 +38,20 @@ def test_network_has_the_stated_shapes(network: Network) -> None:
     assert [w.shape for w in network.weights] == [(64, 32), (32, 10)]
     assert [b.shape for b in network.biases] == [(32,), (10,)]
     assert {t.dtype for t in (*network.weights, *network.biases)} == {np.dtype(np.float32)}
-    assert network.test_images.shape == (397, 64)
-    assert network.test_images.dtype == np.float32
-    assert network.test_images.min() == 0
-    assert network.test_images.max() == 1
-    assert network.test_labels.shape == (397,)
+    for images, labels, count in (
+        (network.train_images, network.train_labels, 1400),
+        (network.test_images, network.test_labels, 397),
+    ):
+        assert images.shape == (count, 64)
+        assert images.dtype == np.float32
+        assert images.min() == 0
+        assert images.max() == 1
+        assert labels.shape == (count,)
+
+
+def test_the_network_is_tested_on_images_that_it_was_not_trained_on(network: Network) -> None:
+    images = np.concatenate([network.train_images, network.test_images])
+    assert len(np.unique(images, axis=0)) == len(load_digits().data) == 1797
 
 
 def test_training_twice_gives_equal_networks(network: Network) -> None:

@@ -84,3 +84,15 @@ def test_a_plateau_ends_where_the_ratio_falls():
         assert row.snr_db <= place.best_db
         if row.snr_db >= USABLE:
             assert place.first <= row.log2_scale <= place.last
+
+
+def test_the_table_has_a_line_for_every_distribution_and_format():
+    rows = snr_figure.compute()
+    table = snr_figure.table(rows)
+    found = snr_figure.plateaus(rows)
+    assert len(table) == len(DISTRIBUTIONS) * len(EIGHT_BITS) == 20
+    first, plateau = table[0], found["normal", "hif8"]
+    assert (first["values"], first["format"]) == ("normal", "HiF8")
+    assert [first["to"], first["binades"]] == [f"{plateau.last:g}", f"{plateau.width:g}"]
+    never = [line for line in table if line["binades"] == "never"]
+    assert len(never) == sum(math.isnan(plateau.width) for plateau in found.values())

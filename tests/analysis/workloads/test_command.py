@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from hif8 import cli
-from hif8.analysis.workloads.harness import runs
+from hif8.analysis.workloads.harness import pool, results, runs
 
 QUICK = ("acmix", "--quick", "--formats", "hif8_ta", "--jobs", "1")
 
@@ -46,6 +46,19 @@ def test_a_table_goes_on_where_it_was_stopped(workloads, tmp_path):
     assert "this run: 1 of 2 runs" in out
 
 
+def test_a_cluster_runs_what_processes_run(tmp_path):
+    from distributed import Client, LocalCluster
+
+    [setting] = runs.plan(["acmix"], ["hif8_ta"], ["none"], 1, quick=True)
+    expected = runs.run(setting)
+    how = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(processes=False, **how) as cluster:
+        [result] = pool.on_cluster([setting], tmp_path, Client(cluster))
+    assert result.weights == expected.weights
+    assert result.metrics == expected.metrics
+    assert list(results.load(tmp_path, [setting])[0]) == [setting]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -56,6 +69,8 @@ def test_a_table_goes_on_where_it_was_stopped(workloads, tmp_path):
             "scaling must be recipe, none, als, pts or a number, not 'much'",
         ),
         (["--seeds", "0"], "--seeds"),
+        (["--jobs", "2", "--scheduler", "127.0.0.1:1"], "--jobs is for this machine"),
+        (["acmix", "--scheduler", "here"], "must be an address like tcp://HOST:PORT"),
     ],
 )
 def test_unknown_names_end_in_a_line(workloads, arguments, line):
