@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .harness import Metric, Outcome, Trainer, Workload, data, rules
+from .harness import Metric, Outcome, Trainer, Workload, cosine, data, rules
 
 CLASSES = 10
 PREDICTS = 0.9
@@ -161,7 +161,9 @@ class Arm:
             parameters += self._side.parameters()
         self._optimizer = torch.optim.SGD(parameters, lr=RATE, momentum=MOMENTUM)
 
-    def learn(self, images: Tensor, labels: Tensor, patterns: Tensor, strength: float) -> None:
+    def learn(
+        self, images: Tensor, labels: Tensor, patterns: Tensor, strength: float, rate: float
+    ) -> None:
         """Train one step.
 
         Parameters
@@ -172,6 +174,8 @@ class Arm:
             Which pattern is on which.
         strength : float
             Of the reversal.
+        rate : float
+            Of learning.
         """
         if self._method.worst:
             patterns = losses_of_all(self.model, images, labels, self._patterns).argmax(dim=1)
@@ -180,7 +184,7 @@ class Arm:
         if self._method.reverse:
             told = self._side(Reversal.apply(features, strength))
             loss = loss + functional.cross_entropy(told, patterns)
-        self._trainer.minimise(loss, self._optimizer)
+        self._trainer.minimise(loss, self._optimizer, rate)
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """Return how many images are classified right, in percent."""
@@ -242,8 +246,9 @@ class System(Workload):
         """Train every arm on a batch."""
         batch = self.batches[k]
         images, labels = self.data.train_images[batch], self.data.train_labels[batch]
+        strength, rate = strength_at(k / self.steps), RATE * cosine(k, self.steps)
         for arm in self.arms.values():
-            arm.learn(images, labels, self.on_train[batch], strength_at(k / self.steps))
+            arm.learn(images, labels, self.on_train[batch], strength, rate)
 
     def evaluate(self) -> Outcome:
         """Classify digits under patterns that tell nothing."""

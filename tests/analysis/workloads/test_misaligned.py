@@ -88,8 +88,8 @@ def test_features_unlearn_what_the_pattern_head_learns():
     plain = torch.autograd.grad(pattern_loss(), body + side)
     digits = torch.autograd.grad(functional.cross_entropy(learner.model(x), labels), body)
     start = [p.detach().clone() for p in body + side]
-    learner._optimizer = torch.optim.SGD(body + side, lr=1.0)
-    learner.learn(images, labels, labels, 0.5)
+    learner._optimizer = torch.optim.SGD(body + side, lr=9.0)
+    learner.learn(images, labels, labels, 0.5, 1.0)
     steps = [a - b.detach() for a, b in zip(start, body + side, strict=True)]
     for k, step in enumerate(steps):
         expected = digits[k] - 0.5 * plain[k] if k < len(body) else plain[k]
@@ -139,7 +139,7 @@ def test_the_worst_pattern_is_learned_of_where_the_method_says_so(name, monkeypa
     seen = []
     blend = misaligned.blend
     monkeypatch.setattr(misaligned, "blend", lambda *a: seen.append(blend(*a)) or seen[-1])
-    learner.learn(images, labels, labels, 0.1)
+    learner.learn(images, labels, labels, 0.1, 0.1)
     assert torch.equal(seen[-1], blend(images, patterns[chosen]))
     assert len(seen) == 1 + worst
 
@@ -155,6 +155,6 @@ def test_products_behind_the_reversal_are_cast():
     learner = arm("both", form="hif8_ta")
     models = nn.ModuleDict({"model": learner.model, "side": learner._side})
     with audit(models, allow=["model.head", "side.2"]) as found:
-        learner.learn(images, labels, labels, 0.1)
+        learner.learn(images, labels, labels, 0.1, 0.1)
     cast = {(p.where, p.direction) for p in found.products if p.is_cast}
     assert {("features.5", "backward"), ("0", "forward"), ("0", "backward")} <= cast
