@@ -127,11 +127,12 @@ def quantize(x: npt.ArrayLike, name: str, *, saturate: bool = False) -> np.ndarr
     if name not in NAMES:
         raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
     array, source = as_floats(x)
-    array = array.astype(np.float64 if source.width == 64 else np.float32, copy=False)
-    if name == "hif8":
-        return to_hif8(array, saturate=saturate)
-    edges, values = _steps(name, saturate=saturate)
-    size = np.abs(array)
-    rounded = values.astype(array.dtype)[np.searchsorted(edges, size)]
-    rounded = np.where(np.isnan(size), array, np.copysign(rounded, array))
-    return rounded if name in FLOATS else rounded + 0  # their one zero is positive
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        array = array.astype(np.float64 if source.width == 64 else np.float32, copy=False)
+        if name == "hif8":
+            return to_hif8(array, saturate=saturate)
+        edges, values = _steps(name, saturate=saturate)
+        size = np.abs(array)
+        rounded = values.astype(array.dtype)[np.searchsorted(edges, size)]
+        rounded = np.where(np.isnan(size), array, np.copysign(rounded, array))
+        return rounded if name in FLOATS else rounded + 0  # their one zero is positive

@@ -165,8 +165,7 @@ def _table(cast: Cast, device: torch.device) -> Tensor:
     elif cast.format == "hif8":
         values = quantize(words.view(np.float32), saturate=cast.saturate)
     else:
-        with np.errstate(invalid="ignore"):  # signalling NaNs
-            values = nearest.quantize(words.view(np.float32), cast.format, saturate=cast.saturate)
+        values = nearest.quantize(words.view(np.float32), cast.format, saturate=cast.saturate)
     return torch.tensor(values, device=device)
 
 

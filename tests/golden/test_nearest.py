@@ -145,3 +145,11 @@ def test_quantize_refuses_what_it_does_not_know():
         quantize(1.0, "fp4")
     with pytest.raises(TypeError, match=r"x must be float16, .* not 'int64'"):
         quantize(np.arange(3), "e4m3")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", NAMES)
+def test_quantize_takes_signalling_nans_in_silence(name):
+    for word, dtype in ((0x7F800001, np.float32), (0x7FF0000000000001, np.float64)):
+        signalling = np.array([word], f"u{np.dtype(dtype).itemsize}").view(dtype)
+        assert np.isnan(quantize(signalling, name)).all()
