@@ -851,11 +851,16 @@ def workloads(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
+    ] = None,
     build: Build = BUILD,
 ) -> None:
     """Train published systems in 8-bit formats beside FP32; goes on where it was stopped."""
     from importlib.util import find_spec
 
+    if jobs and scheduler:
+        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
     if not find_spec("torch"):
         raise RuntimeError("torch is not installed: make training")
     from .analysis.workloads.harness import pool, results, runs, table
@@ -877,7 +882,12 @@ def workloads(
         )
     left = [setting for setting in asked if setting not in found]
     begin = time.perf_counter()
-    done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
+    if scheduler:
+        from .sim.sweep import connect
+
+        done = pool.on_cluster(left, folder / "runs", connect(scheduler))
+    else:
+        done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
     with _counting("runs", len(asked), len(found)) as advance:
         for result in done:
             found[result.setting] = result

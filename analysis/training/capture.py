@@ -23,8 +23,17 @@ Pair = tuple[int, Tensor, int, Tensor]
 """A batch of matrices on the left and one on the right, each after the number of its operand."""
 
 
+BATCH = 16
+"""Matrices of a batch that are captured, unless more are asked for."""
+
+
 class Captured:
     """Matrix products that were executed, as codes.
+
+    Parameters
+    ----------
+    batch : int
+        Of a batch of matrices, or of the groups of a convolution, how many to take.
 
     Attributes
     ----------
@@ -34,7 +43,8 @@ class Captured:
         How many products had an operand that was not cast to HiF8, or are of no captured kind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = BATCH) -> None:
+        self._batch = batch
         self.gemms: list[Gemm] = []
         self.left_out = 0
 
@@ -52,7 +62,8 @@ class Captured:
         for i, left, k, right in kind(*args):
             tags = product.tags[i], product.tags[k]
             scales = tuple(-round(log2(tag.factor)) for tag in tags)
-            codes = (_codes(x, tag) for x, tag in zip((left, right), tags, strict=True))
+            some = left[: self._batch], right[: self._batch]
+            codes = (_codes(x, tag) for x, tag in zip(some, tags, strict=True))
             for a, b in zip(*codes, strict=True):
                 self.gemms.append(Gemm(product.where, product.direction, a, b, scales))
 
@@ -170,7 +181,9 @@ KINDS: dict[str, Callable[..., Iterator[Pair]]] = {
 
 
 @contextmanager
-def capture_gemms(model: nn.Module, path: Path | None = None) -> Iterator[Captured]:
+def capture_gemms(
+    model: nn.Module, path: Path | None = None, *, batch: int = BATCH
+) -> Iterator[Captured]:
     """Capture the operands of every product of a model that is executed inside and cast to HiF8.
 
     Parameters
@@ -179,6 +192,8 @@ def capture_gemms(model: nn.Module, path: Path | None = None) -> Iterator[Captur
         A converted model.
     path : Path, optional
         A file to write them to at the end.
+    batch : int
+        Of a batch of matrices, or of the groups of a convolution, how many to take.
 
     Yields
     ------
@@ -190,7 +205,7 @@ def capture_gemms(model: nn.Module, path: Path | None = None) -> Iterator[Captur
     ValueError
         At the end, if there is a path and nothing was captured.
     """
-    captured = Captured()
+    captured = Captured(batch)
     with Watch(model, captured.add).watching():
         yield captured
     if path is not None:
