@@ -8,16 +8,19 @@ BIN := .venv/bin
 DEBIAN := iverilog ccache liblz4-dev yosys qflow-tech-osu018 opensta
 LOCKED := --quiet --universal --generate-hashes --no-header --python-version 3.11
 SYNCED := .venv/synced
+TORCH ?= torch==2.13.0
+TORCHED := .venv/torched
+PIP = $(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) -m pip --python $(BIN)/python
 
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test bench cost encoder tensors figures release lint lock setup debian clean
+.PHONY: demo test bench cost encoder tensors figures training release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
 	@$(BIN)/hif8 demo
 
-test: setup  ## every test
+test: setup $(if $(CI),$(TORCHED))  ## every test; in CI those that need torch too
 	@$(BIN)/python -m pytest -n auto
 
 bench: setup  ## time the golden model against its peers
@@ -40,6 +43,9 @@ tensors: encoder  ## measure the encoder, its tensors and what casting does to i
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures
 
+training: setup $(TORCHED)  ## install torch; then a quick table of what HiF8 does to learning
+	@$(BIN)/hif8 workloads --quick
+
 release: setup  ## a versioned archive for hardware projects: Verilog, datasheets, vectors, a bench
 	@$(BIN)/hif8 release
 
@@ -53,6 +59,13 @@ $(SYNCED): requirements.lock pyproject.toml | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Not in the lock, for few need it: what is there of CPU builds differs from machine to machine.
+$(TORCHED): $(SYNCED)
+	@echo "- $(TORCH) into .venv"
+	@$(PIP) install -qq --disable-pip-version-check $(TORCH) || \
+	    { echo "training needs torch, by pip: apt-get install python3-pip" >&2; exit 1; }
 	@touch $@
 
 .uv/bin/uv:

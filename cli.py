@@ -352,6 +352,10 @@ def verify(
         list[Path] | None,
         typer.Option(help="A .npy to run in place of the bench's cases, one a data input."),
     ] = None,
+    gemms: Annotated[
+        Path | None,
+        typer.Option(help="A file of capture_gemms, whose dot products a MAC computes instead."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seeds the random cases.")] = None,
     random_cases: Annotated[
         int | None, typer.Option("--random", min=0, help="How many random cases.")
@@ -376,10 +380,13 @@ def verify(
         "random_cases": random_cases,
         "waves": waves,
     }
+    own = "--tensor" if tensor else "--gemms" if gemms else ""
+    if own and (len(chosen) != 1 or (tensor and gemms)):
+        raise ValueError(f"{own} takes one unit and no other cases, not {len(chosen)} units")
     if tensor:
-        if len(chosen) != 1:
-            raise ValueError(f"--tensor takes one unit, not {len(chosen)}")
         how["tensors"] = _words(chosen[0], tensor)
+    if gemms:
+        how |= _dot_products(chosen[0], gemms, int(how["seed"]))
     pairs = [(unit, name) for unit in chosen for name in sim or simulators.SIMULATORS]
     with _progress() as progress:
         verdicts = sim_verify.run_all(pairs, progress=progress, **how)
@@ -388,7 +395,7 @@ def verify(
         waveform = sim_verify.waveform(unit, name, build / "sim")
         if waveform:
             console.print(f"waveform of {unit.name} under {name}: {waveform}")
-    for verdict in verdicts if not tensor else ():
+    for verdict in verdicts if not own else ():
         sim_verify.save(verdict, build / "verify")
     _leave(verdicts)
 
@@ -416,6 +423,18 @@ def _words(unit: "Unit", paths: list[Path]) -> dict[str, np.ndarray]:
         sizes = ", ".join(f"{name} {column.size}" for name, column in words.items())
         raise ValueError(f"the tensors of {unit.name} must be of one size, not {sizes}")
     return words
+
+
+def _dot_products(unit: "Unit", path: Path, seed: int) -> dict[str, object]:
+    """Read captured GEMMs as a unit's cases, and say what they are."""
+    from .sim.gemms import read
+
+    chosen = read(path, unit, seed=seed)
+    ways = " and ".join(f"{count:,} {way}" for way, count in chosen.gemms.items())
+    console.print(
+        f"{path}: {ways} GEMMs, {chosen.sums:,} of their dot products, {chosen.products:,} products"
+    )
+    return {"tensors": chosen.tensors, "cases": chosen.sums}
 
 
 @app.command()
@@ -809,6 +828,92 @@ def release(build: Build = BUILD) -> None:
         f"{made.path}: {made.files:,} files; of {made.modules} modules {made.checked} have results "
         f"of checks in their datasheets, {made.measured} their cost"
     )
+
+
+@app.command()
+def workloads(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Workloads; all of them by default.")
+    ] = None,
+    formats: Annotated[
+        str | None, typer.Option(help="Like fp32,hif8_ta; by default those of the paper's table.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Pairs of runs; by default 8, or 1 with --quick.")
+    ] = None,
+    loss_scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Like recipe,none,als,pts,4096; by default recipe,none, or recipe with --quick."
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small runs, a few seconds each.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
+    ] = None,
+    build: Build = BUILD,
+) -> None:
+    """Train published systems in 8-bit formats beside FP32; goes on where it was stopped."""
+    from importlib.util import find_spec
+
+    if jobs and scheduler:
+        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
+    if not find_spec("torch"):
+        raise RuntimeError("torch is not installed: make training")
+    from .analysis.workloads.harness import pool, results, runs, table
+
+    chosen = (formats or ",".join(runs.FORMATS)).split(",")
+    chosen = list(dict.fromkeys([table.REFERENCE, *chosen]))  # all are measured by it
+    asked = runs.plan(
+        runs.select(names or ()),
+        chosen,
+        (loss_scale or ("recipe" if quick else "recipe,none")).split(","),
+        seeds or (1 if quick else 8),
+        quick=quick,
+    )
+    folder = build / "workloads"
+    found, stale = results.load(folder / "runs", asked)
+    if stale:
+        console.print(
+            f"{folder}: {stale:,} results of another version are left aside, and run anew"
+        )
+    left = [setting for setting in asked if setting not in found]
+    begin = time.perf_counter()
+    if scheduler:
+        from .sim.sweep import connect
+
+        done = pool.on_cluster(left, folder / "runs", connect(scheduler))
+    else:
+        done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
+    with _counting("runs", len(asked), len(found)) as advance:
+        for result in done:
+            found[result.setting] = result
+            advance()
+    seconds = sum(found[setting].seconds for setting in left)
+    console.width = max(console.width, 132)
+    console.print(table.table(found, chosen))
+    for line in table.texts(found, chosen):
+        console.print(line, soft_wrap=True)
+    path = folder / ("quick.csv" if quick else "table.csv")
+    console.print(str(files.write_csv(path, list(table.rows(found, chosen)))))
+    console.print(
+        f"this run: {len(left):,} of {len(asked):,} runs in {time.perf_counter() - begin:.0f} s, "
+        f"{seconds:.0f} s of processor time"
+    )
+
+
+@contextmanager
+def _counting(what: str, total: int, done: int) -> "Iterator[Callable[[], None]]":
+    """Show a bar with the time left, on a terminal; yield what moves it."""
+    from rich.progress import Progress
+
+    shown = Progress(console=console, disable=not console.is_terminal, transient=True)
+    with shown:
+        bar = shown.add_task(what, total=total, completed=done)
+        yield lambda: shown.advance(bar)
 
 
 @app.command()

@@ -39,7 +39,7 @@ from . import (
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
 """Where the pictures of the README lie, as part of the repository."""
-GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision")
+GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision", "snr")
 MEASURED = (cost.MEASURED / cost.RESULTS,)
 """The costs that the repository keeps."""
 

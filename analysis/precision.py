@@ -75,7 +75,6 @@ def _percents(bits: Iterable[float]) -> list[str]:
 
 def table(rows: list[Row]) -> list[dict[str, str]]:
     """Return the dynamic range of every format, and in how many binades it has how many bits."""
-    mantissas = {"> 3": "more", "3": "three", "2": "two", "1": "one", "0": "none"}
     return [
         {
             "format": TABLED[row.format].label,
@@ -84,10 +83,9 @@ def table(rows: list[Row]) -> list[dict[str, str]]:
             "largest": exact_text(row.largest),
             "range (dB)": f"{row.decibels:.0f}",
             "binades": str(row.binades),
-            **{
-                f"with {bits} mantissa bits": str(getattr(row, field))
-                for bits, field in mantissas.items()
-            },
+            "of them with > 3, 3, 2, 1, 0 mantissa bits": ", ".join(
+                map(str, (row.more, row.three, row.two, row.one, row.none))
+            ),
             "largest error, normal values": f"{row.worst_error:.2%}",
             "where most precise": f"{row.best_error:.2%}",
         }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bench of the MACs and the dot products: vectors through lanes of the unit, every bit of a sum.
 
-Imports `golden`, `sim.bench`, `sim.lanes`, `sim.programs` and `sim.streams`. The lanes go in step
-and have data of their own; whatever `a`, `b` and `acc` are between the beats that read them is
-random.
+Imports `golden`, `sim.bench`, `sim.gemms`, `sim.lanes`, `sim.programs` and `sim.streams`. The lanes
+go in step and have data of their own; whatever `a`, `b` and `acc` are between the beats that read
+them is random.
 """
 
 import math
@@ -19,6 +19,7 @@ from ..golden.matmul import dot
 from ..hdl.configs import UNITS, Unit
 from . import programs
 from .bench import Arrays, Job, Tally
+from .gemms import groups
 from .lanes import lane_dtype
 from .streams import TRAFFIC, Traffic, cut_short, reset, reset_when_full, transact
 
@@ -42,12 +43,15 @@ class Batch:
         FP32 words to start from, of shape (vectors, columns).
     random_products : int
         How many of the products were drawn from the whole space.
+    count : int, optional
+        How many vectors are to be compared, the first ones; by default all.
     """
 
     a: np.ndarray
     b: np.ndarray
     acc: np.ndarray
     random_products: int = 0
+    count: int | None = None
 
 
 def _interleave(unit: Unit) -> int:
@@ -150,6 +154,32 @@ def _program(job: Job, name: str, rng: np.random.Generator) -> list[Batch]:
         return [_random(unit, columns, beats, SHORT, rng) for beats in LENGTHS]
     batches = list(_directed(unit, columns, rng))
     return batches + [_random(unit, columns, n, _vectors(job, n), rng) for n in LENGTHS]
+
+
+def _given(job: Job) -> list[Batch]:
+    """Return the user's own dot products; the last vectors are again the first, and not counted."""
+    unit, columns = UNITS[job.unit], _columns(job)
+    with np.load(job.file("tensors.npz")) as tensors:
+        pairs = groups(dict(tensors))
+    batches = []
+    for pair in pairs:
+        count, terms = pair[0].shape
+        vectors, beats = -(-count // columns), -(-terms // unit.products)
+        chosen = np.arange(vectors * columns) % count
+        missing = beats * unit.products - terms
+
+        def laid_out(
+            codes: np.ndarray,
+            missing: int = missing,
+            shape: tuple[int, ...] = (vectors, columns, beats, unit.products),
+            chosen: np.ndarray = chosen,
+        ) -> np.ndarray:
+            full = np.pad(codes, ((0, 0), (0, missing)))  # with code 0: their products are zero
+            return full[chosen].reshape(shape).transpose(0, 2, 1, 3)
+
+        acc = np.zeros((vectors, columns), np.uint32)
+        batches.append(Batch(*map(laid_out, pair), acc, count=count))
+    return batches
 
 
 def count(job: Job) -> int:
@@ -261,8 +291,10 @@ async def sums_as_golden(dut: object) -> None:
     every = (1 << job.lanes) - 1
     begin = time.perf_counter()
     for name, (gap, stall) in TRAFFIC.items():
+        if job.tensors and name != "steady":
+            continue
         await reset(dut)
-        batches = _program(job, name, rng)
+        batches = _given(job) if job.tensors else _program(job, name, rng)
         items = _items(unit, job.lanes, batches, rng)
         sums = sum(items["last"])
         how = {"gap": gap, "stall": stall, "rng": rng, "every": every}
@@ -279,7 +311,9 @@ async def sums_as_golden(dut: object) -> None:
         if "reset" in name:
             broken += cut_short(before, traffic)
         broken += _broken(unit, name, traffic, items["last"], sums)
-        compare(tally, unit, job.lanes, batches, traffic)
+        got = compare(tally, unit, job.lanes, batches, traffic)
+        if job.tensors:
+            np.savez(job.file("outputs.npz"), **got)
         if not broken:
             tally.random_products += sum(batch.random_products for batch in batches)
             if name == "steady":
@@ -291,19 +325,25 @@ async def sums_as_golden(dut: object) -> None:
     assert not broken, broken[0]
 
 
-def compare(tally: Tally, unit: Unit, lanes: int, batches: list[Batch], traffic: Traffic) -> None:
-    """Compare the sums that came out with golden's."""
+def compare(tally: Tally, unit: Unit, lanes: int, batches: list[Batch], traffic: Traffic) -> Arrays:
+    """Compare the sums that came out with golden's, and return them."""
     expected = concatenated(expect(unit, batch) for batch in batches)
     shown = concatenated(_shown(unit, batch) for batch in batches)
+    counted = np.concatenate([np.arange(b.acc.size) < (b.count or b.acc.size) for b in batches])
     got = {}
     for name in unit.outputs:
         dtype = lane_dtype(unit.ports[name])
         size = lanes * dtype.itemsize
         raw = b"".join(value.to_bytes(size, "little") for value in traffic.outputs[name])
         got[name] = np.frombuffer(raw, dtype)
-        expected[name] = expected[name][: len(got[name])].astype(dtype, copy=False)
-    shown = {name: column[: len(got["sum"])] for name, column in shown.items()}
-    tally.compare(shown, {}, expected, got)
+        expected[name] = expected[name].astype(dtype, copy=False)
+    came = counted[: len(got["sum"])]
+    parts = [
+        {name: column[: came.size][came] for name, column in columns.items()}
+        for columns in (shown, expected, got)
+    ]
+    tally.compare(parts[0], {}, *parts[1:])
+    return parts[2]
 
 
 def concatenated(parts: Iterable[Arrays]) -> Arrays:

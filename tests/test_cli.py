@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `hif8`: what it answers, and that bad input ends in one line and a status."""
 
+import importlib.util
 import re
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from conftest import need
 from hif8 import cli, decode, encode, matmul
+from hif8.golden.gemms import Gemm
+from hif8.golden.gemms import save as save_gemms
 from hif8.sim import verify
 from hif8.sim.simulators import SIMULATORS
 
@@ -249,6 +252,24 @@ def test_verify_says_in_a_line_how_many_bins_of_coverage_were_hit(hif8, builds):
     assert int(bins.replace(",", "")) > 1000
 
 
+def test_captured_products_are_verified(hif8, here, builds):
+    need("icarus")
+    rng = np.random.default_rng(1)
+    a, b = (rng.integers(0, 256, shape).astype(np.uint8) for shape in ((3, 9), (9, 5)))
+    save_gemms(Path("g.npz"), [Gemm("hidden", "forward", a, b), Gemm("hidden", "backward", a, b)])
+    arguments = ("verify", "mac_exact", "--gemms", "g.npz", "--sim", "icarus")
+    status, out, err = hif8(*arguments, "--build", builds.parent)
+    assert (status, err) == (0, "")
+    assert "g.npz: 1 forward and 1 backward GEMMs, 30 of their dot products, 270 products" in out
+    assert "bit-exact" in out
+
+
+def test_workloads_without_torch_say_so_in_a_line(hif8, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    status, out, err = hif8("workloads", "--quick")
+    assert (status, out, err) == (1, "", "hif8: torch is not installed: make training\n")
+
+
 def make_files() -> None:
     np.save("ints.npy", np.arange(4))
     np.save("bools.npy", np.array([True]))
@@ -344,6 +365,12 @@ BAD = [
     ("verify --tensor floats.npy", "--tensor takes one unit"),
     ("verify to_fp32_s1 --tensor codes.npy", "of codes or words, not to_fp32_s1"),
     ("verify readout_fp32 --tensor codes.npy", "of codes or words, not readout_fp32"),
+    ("verify mac_exact --gemms missing.npz", "missing.npz: No such file"),
+    ("verify mac_exact --gemms several.npz", "several.npz is damaged or no file of GEMMs"),
+    ("verify mac_exact --gemms empty.npy", "empty.npy is damaged or no file of GEMMs"),
+    ("verify decoder --gemms several.npz", "--gemms takes a MAC or a dot product of HiF8 codes"),
+    ("verify --gemms several.npz", "--gemms takes one unit"),
+    ("verify multiplier --gemms several.npz --tensor codes.npy", "takes one unit and no other"),
     ("verilog --out floats.npy/rtl", "floats.npy"),
     ("sweep adder", "unit to sweep must be one of encoder_fp32, "),
     ("sweep decoder", "unit to sweep must be one of encoder_fp32, "),

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 from conftest import ROOT, need
 from hif8 import cli
+from hif8.analysis.figures import FIGURES
 from hif8.hdl.configs import UNITS
 from hif8.hdl.export import verilog
 
@@ -122,7 +123,7 @@ def test_the_verilog_is_silent_under_icarus_and_adds(tmp_path: Path):
 
 
 def test_the_python_runs():
-    [snippet] = blocks("python")
+    snippet, _ = blocks("python")  # the other needs torch
     values = {}
     exec(compile(snippet, "README.md", "exec"), values)
     assert [f"0x{code:02X}" for code in values["codes"]] == ["0x0E", "0xFE", "0x6F"]
@@ -149,3 +150,8 @@ def test_commands_and_options_are_those_of_the_command_line():
         assert used <= takes, command
         options += len(used)
     assert options > 5
+
+
+def test_the_table_of_figures_names_each_of_them_once():
+    names = [name for row in table("figure") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(names) == sorted(FIGURES)
