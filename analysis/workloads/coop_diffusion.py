@@ -20,12 +20,16 @@ from .harness import Metric, Outcome, Trainer, Workload, data, rules
 
 TIMES = 1000
 """Steps of the forward process, with DDPM's linear schedule."""
-SPLIT = 300
+SPLIT = 120
 """The structure generator predicts noise from here on, the texture generator before."""
 HANDOVER = 500
 """Where the model of high resolution goes on with what that of low resolution has begun."""
 SHARE = 0.5
 """Of the guiding model in the fused noise: the paper's delta."""
+GUIDANCE = 2.0
+"""How far predictions go from those without a condition towards, and beyond, those with it."""
+DROPPED = 0.15
+"""The share of examples whose condition is left out in training."""
 CAP = 5.0
 """Of the ratio of signal to noise in the weights of the loss."""
 
@@ -33,13 +37,14 @@ SIZE, LOW, SMALL = data.SIZE, 6, 4
 """Sides of images, of the parts that the texture generator learns from, and of low resolution."""
 COMPONENTS = 32
 """Dimensions of the second latent space."""
-CLASSES, LAYOUT = 10, 4
-"""Numbers of the two conditions: which digit, and how much ink is in each quadrant."""
+CLASSES, LAYOUT = 10, 5
+"""Numbers of the two conditions: which digit; how much ink is in each quadrant, and a one. Zeros
+stand for no condition."""
 FREQUENCIES = 16
-WIDTH, CHANNELS, BLOCKS = 160, 24, 2
+WIDTH, CHANNELS, BLOCKS = 192, 16, 2
 """Of the networks: numbers between layers, channels, and residual blocks."""
 
-BATCH = 64
+BATCH = 100
 LEARNING_RATE = 2e-3
 
 Predict = Callable[[Tensor, int], Tensor]
@@ -385,11 +390,18 @@ class Task(NamedTuple):
         times = torch.randint(self.first, self.end, (count,), generator=generator)
         return times, torch.randn((count, *self.latents.shape[1:]), generator=generator)
 
-    def errors(self, chosen: Tensor | slice, times: Tensor, noise: Tensor) -> Tensor:
+    def errors(self, times: Tensor, noise: Tensor) -> Tensor:
         """Return the mean squared error of the noise that is predicted in each example."""
-        z = noised(self.latents[chosen], noise, times)
-        predicted = self.net(z, times.float(), self.condition[chosen])
+        predicted = self.net(noised(self.latents, noise, times), times.float(), self.condition)
         return (predicted - noise).square().flatten(1).mean(dim=1)
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the weighted error of some examples, a share of them without their condition."""
+        times, noise = self.draw(len(batch), generator)
+        stays = torch.rand(len(batch), 1, generator=generator) >= DROPPED
+        condition = self.condition[batch] * stays
+        drawn = self._replace(latents=self.latents[batch], condition=condition)
+        return (weights(times) * drawn.errors(times, noise)).mean()
 
 
 class System(Workload):
@@ -405,10 +417,11 @@ class System(Workload):
         "space is that of pixels; the second one, of a model that knows the ink of each quadrant "
         "in place of a class, is that of 32 principal components. The structure generator and the "
         "other models without convolutions are dense residual networks; with so few pixels the "
-        "generators change at time 300. Digits of still fewer pixels have other textures, so what "
+        "generators change at time 120. Digits of still fewer pixels have other textures, so what "
         "the texture generator learns from at a low resolution are parts of 6 x 6 pixels, while "
         "half of the structure generator's images are upscaled from 4 x 4. The loss has the "
-        "min-SNR weights of Hang et al. (arXiv 2303.09556). One optimizer steps all models, which "
+        "min-SNR weights of Hang et al. (arXiv 2303.09556), and sampling is guided without a "
+        "classifier, as is usual for texts. One optimizer steps all models, which "
         "have no parameter in common. A classifier in FP32 judges what is generated."
     )
     metrics: ClassVar = {
@@ -432,7 +445,7 @@ class System(Workload):
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.steps = trainer.choose(full=1000, quick=60)
+        self.steps = trainer.choose(full=900, quick=60)
         self.path = path(trainer.choose(full=25, quick=10))
         self.judge = judge(trainer.seed)
         digits = data.digits(trainer.seed)
@@ -447,12 +460,12 @@ class System(Workload):
         self.texture = trainer.convert(Local(CLASSES))
         self.small = trainer.convert(Dense(SMALL**2, CLASSES))
         self.guide = trainer.convert(Dense(COMPONENTS, LAYOUT))
-        condition = one_hot(digits.train_labels)
+        digit = one_hot(digits.train_labels)
         self.tasks = (
-            Task(self.structure, half_upscaled(images), condition, SPLIT, TIMES),
-            Task(self.texture, parts, condition, 0, SPLIT),
-            Task(self.small, shrunk(images, SMALL), condition, 0, TIMES),
-            Task(self.guide, latents, layout(images), 0, TIMES),
+            Task(self.structure, half_upscaled(images), digit, SPLIT, TIMES),
+            Task(self.texture, parts, digit, 0, SPLIT),
+            Task(self.small, shrunk(images, SMALL), digit, 0, TIMES),
+            Task(self.guide, latents, of_layout(layout(images)), 0, TIMES),
         )
         parameters = [p for task in self.tasks for p in task.net.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=True)
@@ -460,10 +473,7 @@ class System(Workload):
     def step(self, k: int) -> None:
         """Train every model on one batch, at times of its own."""
         batch = self.batches[k]
-        losses = []
-        for task in self.tasks:
-            times, noise = task.draw(len(batch), self.trainer.generator)
-            losses.append((weights(times) * task.errors(batch, times, noise)).mean())
+        losses = [task.loss(batch, self.trainer.generator) for task in self.tasks]
         for group in self.optimizer.param_groups:
             group["lr"] = LEARNING_RATE * (1 - k / self.steps)
         self.trainer.minimise(sum(losses), self.optimizer)
@@ -512,23 +522,35 @@ class System(Workload):
     def guided(self, wanted: Tensor) -> Model:
         """Return the model of wanted layouts, in its own space."""
         space = Space(self.components.encode, self.components.decode)
-        return Model(predictor(self.guide, wanted), space)
+        return Model(predictor(self.guide, of_layout(wanted)), space)
 
     def error(self, task: Task, latents: Tensor, generator: torch.Generator) -> float:
         """Return the mean squared error of the noise that a model predicts for test images."""
         test = task._replace(latents=latents, condition=one_hot(self.labels))
         times, noise = test.draw(len(latents), generator)
-        return test.errors(slice(None), times, noise).mean().item()
+        return test.errors(times, noise).mean().item()
 
 
 def predictor(net: nn.Module, condition: Tensor) -> Predict:
-    """Return what a network predicts under a condition, one row for each latent."""
-    return lambda z, time: net(z, torch.full((len(z),), float(time)), condition)
+    """Return what a network predicts, with guidance free of classifiers to a condition of each."""
+    both = torch.cat((condition, torch.zeros_like(condition)))
+
+    def predict(z: Tensor, time: int) -> Tensor:
+        times = torch.full((len(both),), float(time))
+        towards, free = net(torch.cat((z, z)), times, both).chunk(2)
+        return free + GUIDANCE * (towards - free)
+
+    return predict
 
 
 def one_hot(labels: Tensor) -> Tensor:
     """Return the condition that says which digits are wanted."""
     return functional.one_hot(labels, CLASSES).float()
+
+
+def of_layout(wanted: Tensor) -> Tensor:
+    """Return the condition that says which layouts are wanted."""
+    return functional.pad(wanted, (0, 1), value=1.0)
 
 
 def half_upscaled(images: Tensor) -> Tensor:

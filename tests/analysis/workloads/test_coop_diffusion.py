@@ -186,11 +186,8 @@ def test_the_halves_learn_at_their_own_times_and_together_at_all(system):
 
 
 def test_models_are_trained_apart(system):
-    batch = system.batches[0]
     for task in system.tasks:
-        task.errors(
-            batch, *task.draw(len(batch), torch.Generator().manual_seed(1))
-        ).sum().backward()
+        task.loss(system.batches[0], torch.Generator().manual_seed(1)).backward()
         for other in system.tasks:
             reached = [p.grad is not None for p in other.net.parameters()]
             assert all(reached) if other is task else not any(reached)
@@ -234,3 +231,25 @@ def test_what_is_no_number_counts_as_wrong_and_can_be_measured(system):
     assert system.judge.right(broken, system.labels) < 20
     real, features = (system.judge.features(x) for x in (system.images, broken))
     assert math.isfinite(coop.frechet(features, real))
+
+
+def test_guidance_goes_beyond_the_prediction_with_the_condition(system):
+    z, condition = normal(1, 3, 1, 8, 8), coop.one_hot(torch.tensor([7, 0, 2]))
+    times = torch.full((3,), 400.0)
+    with torch.no_grad():
+        towards, free = (system.structure(z, times, c) for c in (condition, 0 * condition))
+        guided = coop.predictor(system.structure, condition)(z, 400)
+    difference = (towards - free).abs().max()
+    assert difference > 0
+    torch.testing.assert_close(guided, towards + (coop.GUIDANCE - 1) * (towards - free))
+
+
+def test_a_share_of_examples_learns_without_its_condition(system):
+    seen = []
+    handle = system.small.register_forward_hook(lambda _net, args, _y: seen.append(args[2]))
+    task = next(task for task in system.tasks if task.net is system.small)
+    task.loss(torch.arange(1400), torch.Generator().manual_seed(1))
+    handle.remove()
+    without = (seen[0] == 0).all(dim=1)
+    assert abs(without.float().mean() - coop.DROPPED) < 0.03
+    assert torch.equal(seen[0][~without], task.condition[~without])
