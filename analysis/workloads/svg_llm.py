@@ -100,6 +100,12 @@ def decode(places: Sequence[int]) -> str:
     return " ".join(characters[: characters.index(END)] if END in characters else characters)
 
 
+def compact(text: str) -> str:
+    """Return a drawing as its SVG would have it, without the blanks that say nothing."""
+    letters = BLACK + WHITE + MOVE
+    return re.sub(rf" (?=[-{letters}])|(?<=[{letters}]) ", "", text)
+
+
 def polygons(text: str) -> list[tuple[str, list[list[Point]]]]:
     """Return the paths of a drawing: their colour, and the corners of their polygons.
 
@@ -165,10 +171,14 @@ class Drawings:
     ends : torch.Tensor of int64
         Where the end is, after which the digit comes.
     labels : torch.Tensor of int64
+    length : int
+        Characters of all of them, as SVGs have them, but for the first of each, which is known;
+        the ends count too.
     """
 
     def __init__(self, canvases: Sequence[Canvas], labels: npt.NDArray[np.int64]) -> None:
         texts = [encode(shorten(trace(canvas)))[:LONGEST] for canvas in canvases]
+        self.length = sum(len(compact(decode(text))) for text in texts)
         self.labels = torch.tensor(labels)
         self.ends = torch.tensor([len(text) for text in texts])
         self.tokens = torch.full((len(texts), LONGEST + 2), ALPHABET.index(PAD))
@@ -271,14 +281,15 @@ class System(Workload):
     simplified = (
         "A causal transformer of two blocks of width 64, trained from nothing, for Vicuna, and "
         "digits of 8x8 pixels, enlarged to 20 and traced, for MNIST. Of an SVG the model reads "
-        "what differs between drawings: the colour and the path data, with a character for each "
-        "colour and each number. The digit is the character after the end. What completes half a "
+        "what differs between drawings: the colour and the path data, each number as one character "
+        "of its alphabet, which halves the text; perplexity is of a character as SVG has them. The "
+        "digit is the character after the end. What completes half a "
         "drawing is judged by the nearest drawing of the training."
     )
     loss_scale = 2.0**12
     metrics: ClassVar = {
         "accuracy": Metric("test accuracy", "%"),
-        "perplexity": Metric("perplexity", digits=3),
+        "perplexity": Metric("perplexity of a character", digits=3),
         "rotated": Metric(f"accuracy, rotated by {ANGLE} degrees", "%"),
         "inverted": Metric("accuracy, inverted", "%"),
         "completed": Metric("completions that show the digit", "%"),
@@ -334,8 +345,8 @@ class System(Workload):
             right = told[:, zero : zero + CLASSES].argmax(dim=-1) == test.labels
             metrics[name] = 100 * right.double().mean().item()
             if name == "accuracy":
-                language = losses(logits, test.tokens, test.ends)[1]
-                metrics["perplexity"] = language.exp().item()
+                language = losses(logits, test.tokens, test.ends)[1] * test.ends.sum()
+                metrics["perplexity"] = (language / test.length).exp().item()
         texts = complete(self.model, self.tests["accuracy"], self.prompts)
         shown = np.array([self.judge(text) for text in texts])
         right = shown == self.tests["accuracy"].labels[: self.prompts].numpy()

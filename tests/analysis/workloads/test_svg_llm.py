@@ -38,6 +38,13 @@ def test_a_rectangle_is_traced_to_its_path_data():
     assert text == RECTANGLE
 
 
+def test_without_blanks_a_drawing_reads_as_an_svg_has_it_and_counts_its_characters():
+    text = f"{RECTANGLE} m 2 -6 2 0 w 1 1 2 0"
+    assert svg_llm.compact(text) == "k4 6 10 0 0 8-10 0m2-6 2 0w1 1 2 0"
+    drawings = svg_llm.Drawings([rectangle(4, 6, 10, 8), rectangle(4, 6, 10, 8)], np.arange(2))
+    assert drawings.length == 2 * (len("4 6 10 0 0 8-10 0") + len(svg_llm.END))
+
+
 def test_a_hole_is_a_path_of_the_other_colour_upon_the_first():
     canvas = rectangle(4, 4, 16, 16) & ~rectangle(8, 8, 8, 8)
     text = svg_llm.shorten(svg_llm.trace(canvas))
