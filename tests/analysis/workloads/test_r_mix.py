@@ -249,3 +249,22 @@ def test_the_agreement_is_the_share_of_equal_bits():
     masks, others = (np.packbits(np.array(bits)) for bits in ([1, 1, 0, 0] * 4, [1, 0, 0, 0] * 4))
     assert r_mix.agreement(masks, others) == 75
     assert r_mix.System.compare({"masks": masks}, {"masks": masks}) == {"run_masks": 100}
+
+
+def test_masks_drawn_at_random_agree_in_seventy_percent():
+    rng = np.random.default_rng(8)
+    every = [
+        torch.stack(
+            [
+                r_mix.masks_of(
+                    torch.from_numpy(rng.random((100, grid, grid), np.float32)),
+                    torch.full((100,), level),
+                )
+                for grid in r_mix.GRIDS
+                for level in range(10)
+            ]
+        )
+        for _ in range(2)
+    ]
+    agreement = r_mix.agreement(*(np.packbits(masks.numpy()) for masks in every))
+    assert agreement == pytest.approx(70, abs=2)
