@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEBIAN := iverilog ccache liblz4-dev yosys qflow-tech-osu018 opensta
 LOCKED := --quiet --universal --generate-hashes --no-header --python-version 3.11
 SYNCED := .venv/synced
-TORCH ?= torch==2.13.0
+TORCH ?= torch==2.13.0 vtracer==0.6.15
 TORCHED := .venv/torched
 PIP = $(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) -m pip --python $(BIN)/python
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..training.layers import MatMul
-from .harness import Kept, Metric, Outcome, Trainer, Workload, data, rules
+from .harness import Kept, Metric, Outcome, Trainer, Workload, data, one_cycle, rules
 from .harness.transformer import Block, perceptron
 
 CLASSES = 10
@@ -319,16 +319,13 @@ class System(Workload):
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=RATE, weight_decay=DECAY, fused=True
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, RATE, total_steps=self.steps, pct_start=WARM, cycle_momentum=False
-        )
 
     def step(self, k: int) -> None:
         """Train all exits alike: the loss is the sum of theirs."""
         images, labels = (part[self.batches[k]] for part in self.training)
         loss = sum(functional.cross_entropy(logits, labels) for logits in self.model(images))
-        self.trainer.minimise(loss, self.optimizer)
-        self.schedule.step()
+        rate = RATE * one_cycle(k + 1, self.steps + 1, WARM)
+        self.trainer.minimise(loss, self.optimizer, rate)
 
     def evaluate(self) -> Outcome:
         """Measure the cascade within its budget, every exit, and the curve over budgets."""

@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .harness import Metric, Outcome, Trainer, Workload, data, rules
+from .harness import Metric, Outcome, Trainer, Workload, data, one_cycle, rules
 from .harness.transformer import Block
 
 CLASSES = 10
@@ -322,17 +322,14 @@ class System(Workload):
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=RATE, weight_decay=DECAY, fused=True
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, RATE, total_steps=self.steps, pct_start=WARM, cycle_momentum=False
-        )
 
     def step(self, k: int) -> None:
         """Train to tell the digit after a drawing, and less so to draw it."""
         ends = self.training.ends[self.batches[k]]
         tokens = self.training.tokens[self.batches[k], : ends.max() + 2]
         digit, language = losses(self.model(tokens[:, :-1]), tokens, ends)
-        self.trainer.minimise(digit + LANGUAGE * language, self.optimizer)
-        self.schedule.step()
+        rate = RATE * one_cycle(k + 1, self.steps + 1, WARM)
+        self.trainer.minimise(digit + LANGUAGE * language, self.optimizer, rate)
 
     def evaluate(self) -> Outcome:
         """Measure what is told, under shifts too, what is foreseen, and what is completed."""
