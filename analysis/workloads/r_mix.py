@@ -407,8 +407,8 @@ class System(Workload):
         "learns after every epoch, and without a bound on the norm of its gradients. In so few "
         "episodes it does not come to choose better than at random: its arm shows that its data, "
         "rewards and updates work. Masks are compared for the same trained weights, with casts and "
-        "without; those of two runs, whose weights soon differ, agree hardly better than by chance "
-        "(70 %) in any format, and are shown but not judged."
+        "without; those of two runs, whose weights soon differ, agree little better than by chance "
+        "(67 %) in any format, and are shown but not judged."
     )
     metrics: ClassVar = {
         "accuracy": Metric("R-Mix, test accuracy", "%"),
@@ -489,5 +489,5 @@ class System(Workload):
 
 
 def agreement(masks: np.ndarray, others: np.ndarray) -> float:
-    """Return how many bits of bytes are equal, in percent: 70 of masks that are drawn at random."""
+    """Return how many bits of bytes are equal, in percent: 67 of masks that are drawn at random."""
     return 100 * (1 - float(np.unpackbits(masks ^ others).mean()))

@@ -251,7 +251,7 @@ def test_the_agreement_is_the_share_of_equal_bits():
     assert r_mix.System.compare({"masks": masks}, {"masks": masks}) == {"run_masks": 100}
 
 
-def test_masks_drawn_at_random_agree_in_seventy_percent():
+def test_masks_drawn_at_random_agree_in_two_thirds():
     rng = np.random.default_rng(8)
     every = [
         torch.stack(
@@ -267,4 +267,4 @@ def test_masks_drawn_at_random_agree_in_seventy_percent():
         for _ in range(2)
     ]
     agreement = r_mix.agreement(*(np.packbits(masks.numpy()) for masks in every))
-    assert agreement == pytest.approx(70, abs=2)
+    assert agreement == pytest.approx(66.8, abs=1)
