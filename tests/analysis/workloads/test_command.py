@@ -41,7 +41,7 @@ def test_a_table_goes_on_where_it_was_stopped(workloads, tmp_path):
         (form, metric) for form in ("fp32", "hif8_ta") for metric in metrics
     }
     kept[0].write_text(kept[0].read_text().replace('"digest": "', '"digest": "0'))
-    out = workloads(*QUICK)[1]
+    out = " ".join(workloads(*QUICK)[1].split())  # the folder may be a long word in a line
     assert "1 results of another version are left aside, and run anew" in out
     assert "this run: 1 of 2 runs" in out
 
