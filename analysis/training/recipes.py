@@ -175,7 +175,8 @@ class PerTensorScaling(LossScaling):
     Attributes
     ----------
     factors : dict
-        The current ones, by the name of the product and the role of the tensor.
+        The current ones, by the product itself, for models may name theirs alike, and the role of
+        the tensor.
     """
 
     def __init__(self, period: int = PERIOD) -> None:
@@ -184,12 +185,12 @@ class PerTensorScaling(LossScaling):
             raise ValueError(f"period must be 1 or more, not {period}")
         self._period = period
         self._iteration = 0
-        self._taken: dict[tuple[str, str], int] = {}
-        self.factors: dict[tuple[str, str], float] = {}
+        self._taken: dict[tuple[Gemm, str], int] = {}
+        self.factors: dict[tuple[Gemm, str], float] = {}
 
     def factor(self, gemm: "Gemm", role: str, x: Tensor) -> float:
         """Return the factor of a tensor at a product."""
-        key = gemm.name, role
+        key = gemm, role
         due = self._iteration % self._period == 0 and self._taken.get(key) != self._iteration
         if due or key not in self.factors:
             cast = gemm.config.cast(role)

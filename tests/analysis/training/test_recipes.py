@@ -204,3 +204,16 @@ def test_a_tensor_of_zeros_has_no_factor_yet():
     assert scaling.factor(gemm, "left", torch.zeros(3)) == 1
     assert scaling.factor(gemm, "left", torch.tensor([math.inf])) == 1
     assert scaling.factor(gemm, "left", torch.tensor([-60.0])) == 0.25
+
+
+def test_models_whose_layers_are_named_alike_have_factors_of_their_own():
+    scaling = PerTensorScaling()
+    config = CastConfig(scaling=scaling)
+    small, large = (
+        next(iter(gemms(convert_to_hif8_training(nn.Conv1d(1, 1, 1), config=config)).values()))
+        for _ in range(2)
+    )
+    assert small.name == large.name
+    assert scaling.factor(small, "left", torch.tensor([1.0])) == 8
+    assert scaling.factor(large, "left", torch.tensor([60.0])) == 0.25
+    assert scaling.factor(small, "left", torch.tensor([1.0])) == 8
