@@ -38,10 +38,15 @@ def digest(module: str, data: Iterable[Path] = ()) -> str:
         If a file is missing.
     """
     made = hashlib.sha256(_versions().encode())
-    names = sorted({module, *_graph().find_upstream_modules(module)})
-    for path in (*(Path(find_spec(name).origin) for name in names), *data):
+    for path in (*sources(module), *data):
         made.update(hashlib.sha256(path.read_bytes()).digest())
     return made.hexdigest()
+
+
+def sources(module: str) -> list[Path]:
+    """Return the files of a module, and of all of the project that it imports, and they do."""
+    names = sorted({module, *_graph().find_upstream_modules(module)})
+    return [Path(find_spec(name).origin) for name in names]
 
 
 @cache

@@ -44,7 +44,7 @@ OPERANDS = {
 """The operators that multiply matrices, and which of their arguments are the operands."""
 
 _FUSED = re.compile(r"attention|rnn|lstm|gru|transformer|trilinear|convolution|linear|mm$|mm_")
-_POINTWISE = re.compile(r"_thnn_fused|log_?softmax|_nonlinearity")
+_POINTWISE = re.compile(r"_thnn_fused|log_?softmax|_nonlinearity|upsample")
 """Other operators multiply inside, where no cast reaches, if their names say so."""
 
 OUTSIDE = "outside the layers"

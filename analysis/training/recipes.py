@@ -163,9 +163,9 @@ class AdaptiveLossScaling(LossScaling):
 class PerTensorScaling(LossScaling):
     """Per-tensor scaling (PTS): powers of two from the absolute maximum, renewed now and then.
 
-    For activations, weights and the gradients of activations. The factor of a tensor is the largest
-    power of two that leaves its absolute maximum within `TOPS`. It is taken when the tensor is
-    first cast, and again when it is first cast in every tenth iteration. The loss is not scaled.
+    For activations, weights and the gradients of activations. All factors are 1 at first. In every
+    tenth iteration that of a tensor becomes, when the tensor is first cast in it, the largest power
+    of two that leaves its absolute maximum within `TOPS`. The loss is not scaled.
 
     Parameters
     ----------
@@ -191,8 +191,7 @@ class PerTensorScaling(LossScaling):
     def factor(self, gemm: "Gemm", role: str, x: Tensor) -> float:
         """Return the factor of a tensor at a product."""
         key = gemm, role
-        due = self._iteration % self._period == 0 and self._taken.get(key) != self._iteration
-        if due or key not in self.factors:
+        if self._due and self._taken.get(key) != self._iteration:
             cast = gemm.config.cast(role)
             largest = x.detach().abs().max().item() if x.numel() else 0.0
             if 0 < largest < math.inf:
@@ -200,6 +199,10 @@ class PerTensorScaling(LossScaling):
                 self.factors[key] = power_of_two(largest, top)
                 self._taken[key] = self._iteration
         return self.factors.get(key, 1.0)
+
+    @property
+    def _due(self) -> bool:
+        return self._iteration > 0 and self._iteration % self._period == 0
 
     def _adapt(self, overflow: bool) -> None:
         self._iteration += 1

@@ -5,7 +5,6 @@ Imports the harness. Differences of logits that are nearly equal, and a choice a
 nearly tied, are what it asks of a format.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
@@ -16,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .harness import Kept, Metric, Outcome, Trainer, Workload, data, rules
+from .harness import Kept, Metric, Outcome, Trainer, Workload, cosine, data, rules
 
 BATCH = 64
 LEARNING_RATE = 0.05
@@ -122,7 +121,7 @@ class System(Workload):
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.steps = trainer.choose(full=1000, quick=60)
+        self.steps = trainer.choose(full=1000, quick=180)
         self.data = data.digits(trainer.seed)
         self.transforms = transformed(self.data.train_images)
         count = len(self.data.train_labels)
@@ -140,9 +139,8 @@ class System(Workload):
         with torch.no_grad():
             choice = worst(self._logits(candidates), labels)
         logits, others = self.model(torch.cat((images, pick(candidates, choice)))).chunk(2)
-        for group in self.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * k / self.steps)) / 2
-        self.trainer.minimise(objective(logits, others, labels), self.optimizer)
+        rate = LEARNING_RATE * cosine(k, self.steps)
+        self.trainer.minimise(objective(logits, others, labels), self.optimizer, rate)
 
     def _logits(self, candidates: Tensor) -> Tensor:
         """Return the logits of all transforms of images, of shape (images, transforms, classes)."""

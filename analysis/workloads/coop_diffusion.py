@@ -422,7 +422,8 @@ class System(Workload):
         "half of the structure generator's images are upscaled from 4 x 4. The loss has the "
         "min-SNR weights of Hang et al. (arXiv 2303.09556), and sampling is guided without a "
         "classifier, as is usual for texts. One optimizer steps all models, which "
-        "have no parameter in common. A classifier in FP32 judges what is generated."
+        "have no parameter in common. The second latent steps as the fused prediction says, so "
+        "that both stay of one image. A classifier in FP32 judges what is generated."
     )
     metrics: ClassVar = {
         "accuracy": Metric("generated as wanted", "%"),
@@ -474,9 +475,8 @@ class System(Workload):
         """Train every model on one batch, at times of its own."""
         batch = self.batches[k]
         losses = [task.loss(batch, self.trainer.generator) for task in self.tasks]
-        for group in self.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * (1 - k / self.steps)
-        self.trainer.minimise(sum(losses), self.optimizer)
+        rate = LEARNING_RATE * (1 - k / self.steps)
+        self.trainer.minimise(sum(losses), self.optimizer, rate)
 
     @torch.no_grad()
     def evaluate(self) -> Outcome:

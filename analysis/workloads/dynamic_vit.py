@@ -279,7 +279,7 @@ class System(Workload):
     )
     simplified = (
         "Digits of 8x8 pixels for ImageNet, and plain linear patches, as of DeiT, for T2T's. Three "
-        "exits of three blocks of width 48, with 4, 16 and 64 tokens for 49, 100 and 196; so the "
+        "exits of two blocks of width 32, with 4, 16 and 64 tokens for 49, 100 and 196; so the "
         "finer grid is a multiple of the coarser, and upsampling by repetition is exact. No "
         "augmentation, label smoothing or stochastic depth."
     )

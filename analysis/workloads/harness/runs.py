@@ -12,22 +12,27 @@ import pkgutil
 import time
 from collections.abc import Iterable, Sequence
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
+from ... import origin
 from ...training.configs import CONFIGS
 from ...training.gemm import Event, observing
 from ...training.recipes import DivergedError
+from . import rules
 from .interface import Kept, Workload
 from .trainer import Trainer, constant
 
 PACKAGE = __name__.rsplit(".", 2)[0]
 FOLDER = Path(__file__).parents[1]
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 FORMATS = tuple(name for name in CONFIGS if name != "bf16")
 """The seven of the paper's Table 5, as the table shows them by default."""
+TOLD = {"title", "reference", "simplified", "metrics", "criterion"}
+"""What a workload says of itself, and how its runs are judged: runs are the same without."""
 LOOKS = 50
 """In so many steps of a run, at most, it is counted what casts do to gradients."""
 CURVE = 200
@@ -116,34 +121,36 @@ def system(name: str) -> type[Workload]:
 
 @cache
 def digest(name: str) -> str:
-    """Return the digest of all code that a run of a workload depends on, and torch's version.
+    """Return the digest of all that a run of a workload depends on: code, data, packages.
 
-    Comments, texts and layout do not count.
+    Comments, layout, and what is only told, do not count.
     """
-    folders = FOLDER / "harness", FOLDER.parent / "training"
-    shared = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    unused = {"table.py", "pool.py", "results.py", "rules.py", "audit.py", "capture.py"}
-    files = [FOLDER / f"{name}.py", *(path for path in shared if path.name not in unused)]
-    code = [_code(path.read_text()) for path in files]
-    return hashlib.sha256("\0".join([torch.__version__, *code]).encode()).hexdigest()[:16]
+    files = {*origin.sources(f"{PACKAGE}.{name}"), *origin.sources(__name__)}
+    judges = Path(rules.__file__)
+    code = [_code(path.read_text()) for path in sorted(files - {judges})]
+    versions = [metadata.version(package) for package in PACKAGES]
+    found = hashlib.sha256("\0".join([*versions, *code]).encode())
+    for path in sorted(FOLDER.glob(f"{name}_*.npy")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _code(text: str) -> str:
-    """Return source without what it says to people."""
+    """Return source without what it only tells."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            body = node.body
-            node.body = [part for part in body if not _is_text(part)]
+            node.body = [part for part in node.body if not _is_told(part)]
     return ast.dump(tree)
 
 
-def _is_text(part: ast.stmt) -> bool:
-    return (
-        isinstance(part, ast.Expr)
-        and isinstance(part.value, ast.Constant)
-        and isinstance(part.value.value, str)
-    )
+def _is_told(part: ast.stmt) -> bool:
+    match part:
+        case ast.Expr(ast.Constant(str())):
+            return True
+        case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name)):
+            return name in TOLD
+    return False
 
 
 def plan(

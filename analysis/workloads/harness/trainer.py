@@ -34,7 +34,7 @@ class Trainer:
     generator : torch.Generator
         Both seeded; draws from them do not depend on the format.
     losses : list of float
-        Of every call of `minimise`.
+        Of every step of the optimizer that stepped first; others train other models.
     models, left : list of torch.nn.Module
         The converted models, and those of their layers that were left, for they are the last.
     """
@@ -93,7 +93,8 @@ class Trainer:
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-        self.losses.append(loss.item())
+        if scaler is next(iter(self._scalers.values())):
+            self.losses.append(loss.item())
 
     def gradient(self, loss: Tensor, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return the gradients of a loss with respect to inputs, scaled on the way as in training.

@@ -136,6 +136,19 @@ def test_a_digest_is_of_code_and_not_of_what_it_says():
     other = '"""1."""\ndef f(x):\n\n    """2."""\n    return (x + 1)\n'
     assert runs._code(text) == runs._code(other)
     assert runs._code(text) != runs._code(text.replace("+ 1", "+ 2"))
+    told = 'class System:\n    title = "One"\n    metrics: ClassVar = {}\n    rate = 1\n'
+    retold = told.replace("One", "Two").replace("{}", "{1: 2}")
+    assert (
+        runs._code(told) == runs._code(retold) != runs._code(told.replace("rate = 1", "rate = 2"))
+    )
+
+
+def test_a_digest_changes_with_the_data_beside_a_workload(monkeypatch, tmp_path):
+    before = {name: runs.digest.__wrapped__(name) for name in ("rise", "w2d")}
+    (tmp_path / "rise_texts.npy").write_bytes(b"other")
+    monkeypatch.setattr(runs, "FOLDER", tmp_path)
+    assert runs.digest.__wrapped__("rise") != before["rise"]
+    assert runs.digest.__wrapped__("w2d") == before["w2d"]
 
 
 def test_a_run_whose_loss_is_not_finite_ends_and_says_so(toy, monkeypatch, tmp_path):
