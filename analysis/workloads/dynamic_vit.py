@@ -303,6 +303,7 @@ class System(Workload):
         rules.at_least("agreement", 93),
         rules.flushed(),
     )
+    curve: ClassVar = ("cost", "accuracy")
     uncast: ClassVar = {
         f"model.exits.{k}.head": "the last layer of its exit" for k in range(len(SIDES))
     }

@@ -66,6 +66,8 @@ class Workload(ABC):
         What is measured, the most telling first.
     criterion : tuple of Rule
         What HiF8 must meet.
+    curve : tuple of str
+        Which two metrics, if any, the array ``curve`` of `Outcome.kept` has pairs of.
     uncast : dict of str to str
         Layers whose products need no cast, with the reason, beside the last linear layers.
     trainer : Trainer
@@ -80,6 +82,7 @@ class Workload(ABC):
     loss_scale: ClassVar[float] = 2.0**12
     metrics: ClassVar[Mapping[str, Metric]]
     criterion: ClassVar[tuple[Rule, ...]]
+    curve: ClassVar[tuple[str, ...]] = ()
     uncast: ClassVar[Mapping[str, str]] = {}
 
     trainer: "Trainer"
