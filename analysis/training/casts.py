@@ -6,7 +6,7 @@ up: of an FP32 word the 14 leading bits decide, if the last of them is also set 
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class Cast:
         if self.keep_exact and self.rounding != "hr":
             raise ValueError("keep_exact needs rounding hr: ta keeps exact values anyway")
 
-    @property
+    @cached_property
     def largest(self) -> float:
         """The largest finite value."""
         if self.format == "fp32":

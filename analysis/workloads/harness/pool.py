@@ -5,6 +5,9 @@ Imports `harness.runs` and `results`; dask.distributed only if a cluster is aske
 """
 
 import multiprocessing
+import multiprocessing.process
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -21,6 +24,17 @@ def _prepare() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _prepare_child() -> None:
+    """Prepare a process that must not outlive the one that it works for, however that ends."""
+    _prepare()
+    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _one(setting: Setting, folder: Path) -> Result:
@@ -45,7 +59,7 @@ def locally(settings: Sequence[Setting], folder: Path, jobs: int) -> Iterator[Re
         return
     context = multiprocessing.get_context("spawn")
     count = min(jobs, len(settings))
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_child)
     try:
         futures = [pool.submit(_one, setting, folder) for setting in settings]
         for future in as_completed(futures):

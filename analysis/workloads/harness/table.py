@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of all runs, in the manner of the paper's Table 5, and its rows as CSV.
 
-Imports `harness.runs`, `rules` and `interface`, and rich.
+Imports `analysis.learning`, `harness.runs`, `rules` and `interface`, and rich.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,53 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
+from ...learning import LABELS, Row
 from .interface import Metric
 from .rules import REFERENCE, Judgement, Runs, paired
 from .runs import Result, Setting, system
 from .trainer import RECIPE
-
-LABELS = {
-    "fp32": "FP32",
-    "fp16": "FP16",
-    "bf16": "BF16",
-    "hif8_ta": "HiF8 TA",
-    "hif8_hr": "HiF8 HR",
-    "e4m3": "FP8-E4M3",
-    "e5m2": "FP8-E5M2",
-    "hybrid": "E4M3, E5M2",
-}
-"""What the formats are called."""
 
 SHARES = {
     "flushed": Metric("gradients flushed", "%", 3),
     "saturated": Metric("gradients saturated", "%", 3),
 }
 """What every run has."""
-
-
-class Row(NamedTuple):
-    """A metric of a workload in a format; a row of the CSV.
-
-    Attributes
-    ----------
-    workload, scaling, format, metric : str
-        What it is of.
-    mean, difference, standard_error : float
-        Its mean over the seeds, and that of its difference from FP32 with the same seeds.
-    seeds, diverged, skipped : int
-        How many runs there are, how many ended early, and how many steps they skipped.
-    """
-
-    workload: str
-    scaling: str
-    format: str
-    metric: str
-    mean: float
-    difference: float
-    standard_error: float
-    seeds: int
-    diverged: int
-    skipped: int
 
 
 class Verdict(NamedTuple):
