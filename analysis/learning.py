@@ -8,13 +8,15 @@ import csv
 import json
 from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MEASURED = Path(__file__).parent / "measured"
 TABLE, TOLD = MEASURED / "workloads.csv", MEASURED / "workloads.json"
 
 RECIPE, UNSCALED, PER_TENSOR = "recipe", "none", "pts"
+SCALINGS = {RECIPE: "loss scaled", UNSCALED: "no loss scale", PER_TENSOR: "scale per tensor"}
 REFERENCE = "fp32"
+HIF8S = ("hif8_ta", "hif8_hr")
 LABELS = {
     "fp32": "FP32",
     "fp16": "FP16",
@@ -190,3 +192,46 @@ def read(table: Path = TABLE, told: Path = TOLD) -> Measured:
     lists = {name: list(starmap(kind, said.pop(name))) for name, kind in kinds.items()}
     lists["systems"] = {system.name: system for system in lists["systems"]}
     return Measured(**said, **lists, rows=rows)
+
+
+def page(measured: Measured) -> dict[str, Any]:
+    """Return what is kept as the report takes it: every system with what HiF8 makes of its rules.
+
+    Returns
+    -------
+    dict
+        ``commands``, ``versions``, ``runs``, ``steps``, ``hours`` of one processor, ``columns``,
+        the headers of judgements, and ``systems``: ``title``, ``reference``, ``simplified``,
+        ``loss_scale`` and ``rules``, of each ``rule`` and ``cells``, verdicts in the columns.
+    """
+    columns = {
+        (scaling, name): f"{LABELS[name]}, {SCALINGS[scaling]}"
+        for scaling in (RECIPE, UNSCALED)
+        for name in HIF8S
+    }
+    verdicts = {(*verdict[:4],): verdict for verdict in measured.verdicts}
+    systems = [
+        {
+            "title": system.title,
+            "reference": system.reference,
+            "simplified": system.simplified,
+            "loss_scale": system.loss_scale,
+            "rules": [
+                {
+                    "rule": rule,
+                    "cells": [verdicts[system.name, *column, rule] for column in columns],
+                }
+                for rule in system.rules
+            ],
+        }
+        for system in measured.systems.values()
+    ]
+    return {
+        "commands": measured.commands,
+        "versions": measured.versions,
+        "runs": measured.runs,
+        "steps": measured.steps,
+        "hours": measured.processor_seconds / 3600,
+        "columns": list(columns.values()),
+        "systems": systems,
+    }

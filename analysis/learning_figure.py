@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from . import learning, plot
 from .formats import E4M3, E5M2, FP16, HIF8, Style
-from .learning import LABELS, RECIPE, REFERENCE, Measured, Row
+from .learning import HIF8S, LABELS, RECIPE, REFERENCE, UNSCALED, Measured, Row
 
 FLUSHED = "flushed"
 STYLES = {
@@ -25,7 +25,7 @@ STYLES = {
     "e5m2": E5M2.style,
     "hybrid": Style("#CC79A7", (0, (3, 1, 1, 1)), "D"),
 }
-HIF8S = ("hif8_ta", "hif8_hr")
+IN_README = ("hif8_ta", "hif8_hr", "e4m3")
 LINEAR = 2.0
 """Points up to which the axis of differences is linear; beyond, it is logarithmic."""
 TICKS = (-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10)
@@ -146,6 +146,26 @@ def table_of(rows: list[Row], scaling: str) -> list[dict[str, str]]:
             line[f"criterion, {LABELS[name]}"] = "met" if met else "NOT MET"
         lines.append(line)
     return lines
+
+
+def markdown(rows: list[Row]) -> str:
+    """Return FP32's means and differences from them, with loss scales and without, as a table."""
+    systems = learning.read().systems
+    scaled, unscaled = (
+        {(row.workload, row.format, row.metric): row for row in own}
+        for own in (rows, rows_of(UNSCALED))
+    )
+    columns = {
+        **{LABELS[name]: (scaled, name) for name in IN_README},
+        **{f"{LABELS[name]}, no loss scale": (unscaled, name) for name in IN_README},
+    }
+    lines = [["system, first metric", LABELS[REFERENCE], *columns], ["---"] * (2 + len(columns))]
+    for workload, system in systems.items():
+        own = (table[workload, name, system.main] for table, name in columns.values())
+        cells = [f"{signed(row.difference)} ± {row.standard_error:.2f}" for row in own]
+        title = f"{system.title}: {system.metrics[system.main][0]}"
+        lines.append([title, f"{scaled[workload, REFERENCE, system.main].mean:.2f}", *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def draw(rows: list[Row], path: Path) -> None:

@@ -38,6 +38,7 @@ def render(
     values_rows: Sequence[dict[str, str]],
     manifest: dict[str, Any],
     cost: dict[str, Any],
+    learning: dict[str, Any],
     datasheets: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report as one HTML file that needs no other file and no network.
@@ -64,6 +65,8 @@ def render(
         Of the exported Verilog: ``tool_versions`` and ``modules``.
     cost : dict
         Of `analysis.cost`: ``rows``, ``tools``, ``library``, and ``notes``, lines of text.
+    learning : dict
+        From `analysis.learning.page`.
     datasheets : mapping of str, optional
         The addresses of the units' datasheets, which the page links to.
 
@@ -98,6 +101,7 @@ def render(
         manifest=manifest,
         cost=cost,
         stale=_stale(cost, manifest),
+        learning=learning,
         datasheets=datasheets or {},
         commands=_commands(runs, demo, figures),
     )

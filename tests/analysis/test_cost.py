@@ -186,21 +186,6 @@ def test_the_kept_results_are_what_is_measured(committed, measured):
     assert [committed.by_name[name] for name in SMALL] == measured.rows
 
 
-def test_readme_has_the_table_of_the_kept_results():
-    """If not: make cost."""
-    begin, end = cost_blocks.MARKS
-    table = cost_blocks.markdown(cost_blocks.compute())
-    assert f"{begin}\n{table}{end}" in (ROOT / "README.md").read_text()
-
-
-def test_renewing_a_readme_replaces_what_is_between_the_marks(tmp_path):
-    begin, end = cost_blocks.MARKS
-    (tmp_path / "README.md").write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    cost_blocks.renew(tmp_path / "README.md")
-    table = cost_blocks.markdown(cost_blocks.compute())
-    assert (tmp_path / "README.md").read_text() == f"before\n{begin}\n{table}{end}\nafter\n"
-
-
 def test_int8_is_within_a_tenth_of_peers_or_explained(committed):
     compared = [
         (peer, row) for peer, row in cost_peers.compared(committed) if row.unit.endswith("_plain")

@@ -89,6 +89,7 @@ def test_finding_is_one_sentence_with_a_number(name: str, built: Path) -> None:
     assert re.search(r"\d", entry["finding"])
     assert entry["svg"].startswith(b"<?xml")
     assert entry["alt"] != entry["caption"] != entry["title"]
+    assert len(entry["alt"]) > 80
 
 
 def test_code_map_counts_what_the_codes_are() -> None:
