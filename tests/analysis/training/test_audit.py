@@ -200,3 +200,17 @@ def test_the_head_is_allowed_only_while_it_is_the_last_layer():
         run(model)
     with pytest.raises(CoverageError, match="not cast: head"), audit(model, allow=()):
         run(model)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
+def test_enlarging_an_image_is_no_product(mode):
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.Upsample(scale_factor=2, mode=mode), nn.Conv2d(2, 1, 3)
+    )
+    convert_to_hif8_training(model)
+    with audit(model) as found:
+        model(torch.randn(2, 1, 6, 6)).square().sum().backward()
+    assert {product.operator for product in found.products} == {
+        "convolution",
+        "convolution_backward",
+    }
