@@ -271,12 +271,12 @@ FIGURES = {
         caption=(
             "Small versions of published systems, trained with both operands and the gradient of "
             "every matrix product cast, all but those of last layers; HiF8 HR is TA forward and HR "
-            "backward, E4M3, E5M2 is one forward and the other backward. 8 pairs of runs with the "
+            "backward, E4M3/E5M2 is one forward and the other backward. 8 pairs of runs with the "
             "same initialisation and batches; the loss is multiplied by the recipe's constant. FP8 "
             "has no other scale and saturates. First metrics are accuracies in percent; left, "
-            f"beyond {learning_figure.LINEAR:g} points the axis is logarithmic. By "
-            "hif8 workloads; all metrics are in analysis/measured/workloads.csv, all runs in "
-            "workloads_runs.csv."
+            f"beyond {learning_figure.LINEAR:g} points the axis is logarithmic; markers at the "
+            f"left edge of the right panel are below {learning_figure.LEAST:g}. By hif8 workloads; "
+            "all metrics are in analysis/measured/workloads.csv, all runs in workloads_runs.csv."
         ),
         alt=(
             "A line of markers for every system. Left, differences from FP32 near zero for all "

@@ -25,7 +25,7 @@ LABELS = {
     "hif8_hr": "HiF8 HR",
     "e4m3": "FP8-E4M3",
     "e5m2": "FP8-E5M2",
-    "hybrid": "E4M3, E5M2",
+    "hybrid": "E4M3/E5M2",
 }
 """What the formats are called."""
 
@@ -69,7 +69,7 @@ class System(NamedTuple):
     rules : list of str
         Its criterion.
     curve : list of str
-        The two metrics that its curve is of, if it has one.
+        The two metrics that its curve is of, if it has one: what is gained, and what it takes.
     """
 
     name: str

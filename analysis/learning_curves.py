@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from . import learning, plot
 from .learning import LABELS, RECIPE, REFERENCE, UNSCALED
@@ -116,12 +117,8 @@ def draw(rows: list[Row], path: Path) -> None:
                 _lines(axes, own)
             pair[1].sharey(pair[0])
             pair[0].set_title(systems[workload].title, loc="left", fontsize=9.5)
-            pair[1].tick_params(labelleft=False)
-        for place, axes in enumerate(panels[0]):
-            axes.annotate(
-                tuple(PANELS.values())[place % 2], (1, 0.97), xycoords="axes fraction",
-                ha="right", va="top", fontsize=8,
-            )  # fmt: skip
+            pair[1].set_title(PANELS[UNSCALED], loc="left", fontsize=8.5, color="#555555")
+            pair[1].tick_params(which="both", labelleft=False)
         figure.supxlabel("step", fontsize=10)
         figure.supylabel("training loss, mean over the seeds", fontsize=10)
         lines = panels[0, 0].get_legend_handles_labels()
@@ -141,4 +138,7 @@ def _lines(axes: Axes, rows: list[Row]) -> None:
             linewidth=0.6 * style.linewidth,
         )
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.tick_params(labelsize=7.5)

@@ -24,7 +24,7 @@ class Row(NamedTuple):
     workload, format : str
         Of which runs.
     x, y : float
-        The two metrics that the system names.
+        What it takes, and what is gained: the two metrics that the system names.
     """
 
     workload: str
@@ -61,7 +61,7 @@ def finding(rows: list[Row]) -> str:
             f"{LABELS[name]} {signed(own.min())} to {signed(own.max())}"
             for name, own in differences.items()
         )
-        x, y = (systems[workload].metrics[name][0] for name in systems[workload].curve)
+        y, x = (systems[workload].metrics[name][0] for name in systems[workload].curve)
         texts.append(
             f"{systems[workload].title}, {y} at equal {x}, less FP32's, in points: {listed}."
         )
@@ -85,7 +85,7 @@ def draw(rows: list[Row], path: Path) -> None:
     """
     systems = learning.read().systems
     names = list(dict.fromkeys(row.workload for row in rows))
-    with plot.canvas(path, width=7.2, height=4.4) as figure:
+    with plot.canvas(path, width=8.4, height=4.8) as figure:
         panels = figure.subplots(1, len(names), squeeze=False)[0]
         for workload, axes in zip(names, panels, strict=True):
             for name in SHOWN:
@@ -102,8 +102,9 @@ def draw(rows: list[Row], path: Path) -> None:
                     markevery=8,
                     markersize=5,
                 )
-            x, y = (systems[workload].metrics[name] for name in systems[workload].curve)
+            y, x = (systems[workload].metrics[name] for name in systems[workload].curve)
             axes.set_xlabel(f"{x[0]} ({x[1]})")
             axes.set_ylabel(f"{y[0]} ({y[1]})")
             axes.set_title(systems[workload].title, loc="left")
-            axes.legend(loc="lower right", handlelength=3.2)
+        lines = panels[0].get_legend_handles_labels()
+        figure.legend(*lines, loc="outside upper center", ncols=len(SHOWN), handlelength=3)

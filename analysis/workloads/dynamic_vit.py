@@ -288,7 +288,7 @@ class System(Workload):
     loss_scale = 2.0**12
     metrics: ClassVar = {
         "accuracy": Metric("dynamic accuracy", "%"),
-        "cost": Metric("multiplications of all exits'", "%"),
+        "cost": Metric("multiplications, of those of all exits", "%"),
         "agreement": Metric("images that leave where FP32's do", "%"),
         "coarse": Metric("leave at exit 1", "%"),
         "middle": Metric("leave at exit 2", "%"),
@@ -305,7 +305,7 @@ class System(Workload):
         rules.at_least("agreement", 93),
         rules.flushed(),
     )
-    curve: ClassVar = ("cost", "accuracy")
+    curve: ClassVar = ("accuracy", "cost")
     uncast: ClassVar = {
         f"model.exits.{k}.head": "the last layer of its exit" for k in range(len(SIDES))
     }

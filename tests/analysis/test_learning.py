@@ -127,7 +127,7 @@ def test_tables_have_a_line_a_system(measured):
     for module in (learning_figure, learning_unscaled):
         lines = module.table(module.compute())
         assert [line["system"] for line in lines] == [s.title for s in measured.systems.values()]
-        assert {len(line) for line in lines} == {3 + 6 + 2}
+        assert {len(line) for line in lines} == {3 + 6 + 3 + 2}
     assert learning_figure.markdown(learning_figure.compute()).count("\n") == 2 + 9
 
 
@@ -172,4 +172,5 @@ def test_numbers_are_written_for_people():
     assert learning_figure.signed(0.5, 1) == "+0.5"
     assert learning_figure.percent(27.31) == "27\N{NO-BREAK SPACE}%"
     assert learning_figure.percent(1e-6) == "<0.0001\N{NO-BREAK SPACE}%"
+    assert learning_figure.percent(99.96) == "100\N{NO-BREAK SPACE}%"
     assert learning_figure.percent(0.0) == "0\N{NO-BREAK SPACE}%"

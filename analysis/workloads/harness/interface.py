@@ -67,7 +67,8 @@ class Workload(ABC):
     criterion : tuple of Rule
         What HiF8 must meet.
     curve : tuple of str
-        Which two metrics, if any, the array ``curve`` of `Outcome.kept` has pairs of.
+        Which two metrics, if any, the array ``curve`` of `Outcome.kept` has pairs of: what is
+        gained, and what it takes.
     uncast : dict of str to str
         Layers whose products need no cast, with the reason, beside the last linear layers.
     trainer : Trainer

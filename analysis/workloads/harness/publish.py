@@ -170,7 +170,8 @@ def curves(found: table.Results) -> list[Curve]:
         made.append(Curve(*key, "loss", _short(x), _short(np.nanmean(losses, axis=0))))
         if system(key[0]).curve:
             points = np.mean([result.kept["curve"] for result in own], axis=0)
-            made.append(Curve(*key, "curve", *map(_short, points.T)))
+            gain, cost = points.T
+            made.append(Curve(*key, "curve", _short(cost), _short(gain)))
     return made
 
 

@@ -44,7 +44,7 @@ def test_curves_are_means_over_seeds_as_far_as_runs_go():
     found = {r.setting: r for r in (result(0, [4.0, 2.0]), result(1, [2.0], steps=2))}
     loss, curve = publish.curves(found)
     assert loss == ("dynamic_vit", "none", "e4m3", "loss", [1.0, 3.0], [3.0, 2.0])
-    assert curve == ("dynamic_vit", "none", "e4m3", "curve", [50.0, 100.0], [90.5, 95.5])
+    assert curve == ("dynamic_vit", "none", "e4m3", "curve", [90.5, 95.5], [50.0, 100.0])
 
 
 def test_numbers_are_those_of_runs():
