@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What several tests of this room need once: the trained network and the drawn figures."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hif8.analysis import accumulation, digits, figures
+from hif8.sim import verify
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +22,9 @@ def network() -> digits.Network:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("figures")
-    figures.build(out)
+    """All figures; processes that share the tests share them, too."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "figures"
+    with verify.alone(out.with_suffix(".lock")):
+        figures.build(out)
     return out
