@@ -99,13 +99,14 @@ def flushed(rows: list[Row]) -> str:
 
 
 def _shortfalls(measured: Measured) -> str:
-    """Name every rule that HiF8 does not meet."""
-    found = [
-        f"{system.title} in {LABELS[name]} ({verdict.text})"
-        for system in measured.systems.values()
-        for name in HIF8S
-        for verdict in measured.unmet(system.name, RECIPE, name)
-    ]
+    """Name every rule that HiF8 does not meet, and whether FP16 does."""
+    found = []
+    for system in measured.systems.values():
+        also = {verdict.rule for verdict in measured.unmet(system.name, RECIPE, "fp16")}
+        for name in HIF8S:
+            for verdict in measured.unmet(system.name, RECIPE, name):
+                what = f"{verdict.text}, FP16 too" if verdict.rule in also else verdict.text
+                found.append(f"{system.title} in {LABELS[name]} ({what})")
     if not found:
         return "HiF8 misses no rule."
     return f"HiF8 misses: {'; '.join(found)}."
