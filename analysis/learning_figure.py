@@ -105,7 +105,7 @@ def _shortfalls(measured: Measured) -> str:
         also = {verdict.rule for verdict in measured.unmet(system.name, RECIPE, "fp16")}
         for name in HIF8S:
             for verdict in measured.unmet(system.name, RECIPE, name):
-                what = f"{verdict.text}, FP16 too" if verdict.rule in also else verdict.text
+                what = f"{verdict.text}, as does FP16" if verdict.rule in also else verdict.text
                 found.append(f"{system.title} in {LABELS[name]} ({what})")
     if not found:
         return "HiF8 misses no rule."

@@ -119,7 +119,7 @@ def test_what_hif8_misses_is_said(measured):
         for workload, system in measured.systems.items():
             for verdict in measured.unmet(workload, "recipe", name):
                 other = measured.unmet(workload, "recipe", "fp16")
-                also = ", FP16 too" if verdict.rule in {v.rule for v in other} else ""
+                also = ", as does FP16" if verdict.rule in {v.rule for v in other} else ""
                 assert f"{system.title} in {learning.LABELS[name]} ({verdict.text}{also})" in text
     count = sum(measured.met(workload, "recipe", "hif8_ta") for workload in measured.systems)
     assert f"HiF8 TA {count}, HiF8 HR" in text

@@ -91,7 +91,7 @@ def accuracy(metric: str, points: float = 0.5) -> Rule:
     def judge(runs: Runs, name: str) -> Judgement:
         pair = paired(runs, name, metric)
         bound = -np.nanmax([points, 2 * pair.error])
-        text = f"{metric} {pair.difference:+.2f} >= {bound:.2f}"
+        text = f"{metric} {pair.difference:+.2f}, at least {bound:.2f}"
         return Judgement(bool(pair.difference >= bound), text)
 
     return Rule(f"mean({metric} - FP32's) >= -max({points:g}, 2 standard errors)", judge)
@@ -102,7 +102,7 @@ def flushed(limit: float = 0.5) -> Rule:
 
     def judge(runs: Runs, name: str) -> Judgement:
         mean = column(runs, name, "flushed").mean()
-        return Judgement(bool(mean < limit), f"flushed {mean:.3g} % < {limit:g} %")
+        return Judgement(bool(mean < limit), f"flushed {mean:.3g} %, below {limit:g} %")
 
     return Rule(f"flushed gradients < {limit:g} %", judge)
 
@@ -112,7 +112,7 @@ def near(metric: str, tolerance: float) -> Rule:
 
     def judge(runs: Runs, name: str) -> Judgement:
         difference = paired(runs, name, metric).difference
-        text = f"|{metric} {difference:+.3g}| <= {tolerance:g}"
+        text = f"{metric} {difference:+.3g}, within {tolerance:g}"
         return Judgement(bool(abs(difference) <= tolerance), text)
 
     return Rule(f"|mean({metric} - FP32's)| <= {tolerance:g}", judge)
@@ -120,13 +120,14 @@ def near(metric: str, tolerance: float) -> Rule:
 
 def ratio(metric: str, high: float, low: float = 0.0) -> Rule:
     """Require the mean over FP32's to be between two bounds, such as 1.1 and 0.9."""
+    bounds = f"{low:g} to {high:g}"
 
     def judge(runs: Runs, name: str) -> Judgement:
         pair = paired(runs, name, metric)
         found = pair.mean / pair.reference if pair.reference else np.nan
-        return Judgement(bool(low <= found <= high), f"{metric} {found:.3f} of FP32's")
+        return Judgement(bool(low <= found <= high), f"{metric} {found:.3f} of FP32's, {bounds}")
 
-    return Rule(f"mean({metric}) in {low:g} to {high:g} of FP32's", judge)
+    return Rule(f"mean({metric}) in {bounds} of FP32's", judge)
 
 
 def at_least(metric: str, bound: float) -> Rule:
@@ -134,7 +135,7 @@ def at_least(metric: str, bound: float) -> Rule:
 
     def judge(runs: Runs, name: str) -> Judgement:
         mean = column(runs, name, metric).mean()
-        return Judgement(bool(mean >= bound), f"{metric} {mean:.4g} >= {bound:g}")
+        return Judgement(bool(mean >= bound), f"{metric} {mean:.4g}, at least {bound:g}")
 
     return Rule(f"mean({metric}) >= {bound:g}", judge)
 
@@ -147,7 +148,7 @@ def not_below(metric: str, other: str) -> Rule:
             column(runs, which, metric).mean() if runs.get(which) else np.nan
             for which in (name, other)
         ]
-        text = f"{metric} {means[0]:.4g} >= {means[1]:.4g} of {other}"
+        text = f"{metric} {means[0]:.4g}, at least the {means[1]:.4g} of {other}"
         return Judgement(bool(np.isnan(means[1]) or means[0] >= means[1]), text)
 
     return Rule(f"mean({metric}) >= that of {other}", judge)
@@ -160,7 +161,9 @@ def within_spread(metric: str, sigmas: float = 2.0) -> Rule:
         own, other = (column(runs, which, metric) for which in (name, REFERENCE))
         spread = other.std(ddof=1) if other.size > 1 else np.nan
         bound = other.mean() + sigmas * spread
-        return Judgement(bool(own.mean() <= bound), f"{metric} {own.mean():.4g} <= {bound:.4g}")
+        return Judgement(
+            bool(own.mean() <= bound), f"{metric} {own.mean():.4g}, at most {bound:.4g}"
+        )
 
     return Rule(f"mean({metric}) <= FP32's + {sigmas:g} standard deviations", judge)
 
