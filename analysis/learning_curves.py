@@ -115,7 +115,9 @@ def draw(rows: list[Row], path: Path) -> None:
             for scaling, axes in zip(PANELS, pair, strict=True):
                 own = [row for row in rows if (row.workload, row.scaling) == (workload, scaling)]
                 _lines(axes, own)
+            ends = [axes.get_ylim() for axes in pair]
             pair[1].sharey(pair[0])
+            pair[0].set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
             pair[0].set_title(systems[workload].title, loc="left", fontsize=9.5)
             pair[1].set_title(PANELS[UNSCALED], loc="left", fontsize=8.5, color="#555555")
             pair[1].tick_params(which="both", labelleft=False)

@@ -29,7 +29,7 @@ FLUSHED_IN_TABLE = ("hif8_ta", "e4m3", "e5m2")
 IN_README = ("hif8_ta", "hif8_hr", "e4m3")
 LINEAR = 2.0
 """Points up to which the axis of differences is linear; beyond, it is logarithmic."""
-TICKS = (-100, -20, -5, -2, -1, 0, 1, 2, 5, 10)
+TICKS = (-100, -20, -5, -2, -1, 0, 1, 2, 10)
 LEAST, MOST = 1e-4, 100.0
 """The ends of the axis of flushed gradients, in percent."""
 MINUS = "\N{MINUS SIGN}"
