@@ -36,7 +36,7 @@ def _behind(rows: list[Row]) -> str:
         worst = min(own, key=lambda row: row.difference)
         farthest = learning_figure.signed(worst.difference, 1)
         found.append(
-            f"{LABELS[name]} in {count} (at most {farthest}, {systems[worst.workload].title})"
+            f"{LABELS[name]} in {count} (at worst {farthest}, {systems[worst.workload].title})"
         )
     return (
         f"Without a loss scale, more than {BEHIND:g} points behind FP32 are, of "
@@ -62,7 +62,7 @@ def _scaled_tensors() -> str:
             count = sum(row.difference < -BEHIND for row in own)
             found.append(
                 f"{LABELS[name]} in {count} of {len(own)} "
-                f"(at most {learning_figure.signed(worst.difference, 1)}, "
+                f"(at worst {learning_figure.signed(worst.difference, 1)}, "
                 f"{measured.systems[worst.workload].title})"
             )
     if not found:
