@@ -279,9 +279,9 @@ FIGURES = {
             "all metrics are in analysis/measured/workloads.csv, all runs in workloads_runs.csv."
         ),
         alt=(
-            "A line of markers for every system. Left, differences from FP32 near zero for all "
-            "formats; right, the share of gradients flushed to zero, on a logarithmic axis, least "
-            "in FP16, then HiF8, more in E5M2 and most in E4M3."
+            "A line of markers for every system. Left, differences from FP32, most of them within "
+            "a point and their error bars across zero; right, the share of gradients flushed to "
+            "zero, on a logarithmic axis, least in FP16, then HiF8, more in E5M2 and most in E4M3."
         ),
         module=learning_figure,
         data=LEARNED,
@@ -306,8 +306,8 @@ FIGURES = {
         caption=(
             "Training losses in all formats, means over 8 seeds and over up to ten steps, of the "
             "model that is trained first where a system has several: at the left of each pair with "
-            "the recipe's loss scale, at the right without; the axis of losses is logarithmic, and "
-            "one for both."
+            "the recipe's loss scale, at the right without; the axis of losses is logarithmic, one "
+            f"for both, and ends at {learning_curves.HIGHEST:g} times FP32's highest."
         ),
         alt=(
             "Pairs of panels, one a system, of the loss over the step: with a loss scale the lines "
@@ -324,9 +324,9 @@ FIGURES = {
             "seeds in both directions."
         ),
         alt=(
-            "Lines of accuracy over the share of multiplications, one a format. All begin within "
-            "half a point of one another, fall by up to two as more is computed, and are level "
-            "from a third on, FP32 highest."
+            "Lines of accuracy over the share of multiplications, one a format. All begin at about "
+            "97 percent, fall by one to two points as more is computed, and are level from half "
+            "on; HiF8 HR and FP32 are highest there, HiF8 TA and E5M2 lowest."
         ),
         module=learning_tradeoff,
         data=LEARNED,

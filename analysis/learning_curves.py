@@ -18,6 +18,8 @@ from .learning_figure import STYLES, signed
 PANELS = {RECIPE: "loss scale of the recipe", UNSCALED: "no loss scale"}
 LAST = 0.1
 """The share of the steps at the end over which the text takes means."""
+HIGHEST = 3.0
+"""Times FP32's highest loss: where the axis ends."""
 ROWS = 5
 """Panels of each kind beneath one another."""
 
@@ -115,9 +117,12 @@ def draw(rows: list[Row], path: Path) -> None:
             for scaling, axes in zip(PANELS, pair, strict=True):
                 own = [row for row in rows if (row.workload, row.scaling) == (workload, scaling)]
                 _lines(axes, own)
-            ends = [axes.get_ylim() for axes in pair]
+            lows, highs = zip(*(axes.get_ylim() for axes in pair), strict=True)
+            most = HIGHEST * max(
+                row.loss for row in rows if (row.workload, row.format) == (workload, REFERENCE)
+            )
             pair[1].sharey(pair[0])
-            pair[0].set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
+            pair[0].set_ylim(min(lows), min(most, max(highs)))
             pair[0].set_title(systems[workload].title, loc="left", fontsize=9.5)
             pair[1].set_title(PANELS[UNSCALED], loc="left", fontsize=8.5, color="#555555")
             pair[1].tick_params(which="both", labelleft=False)

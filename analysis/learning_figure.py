@@ -27,6 +27,8 @@ STYLES = {
 }
 FLUSHED_IN_TABLE = ("hif8_ta", "e4m3", "e5m2")
 IN_README = ("hif8_ta", "hif8_hr", "e4m3")
+SIGNIFICANT = 2
+"""Standard errors."""
 LINEAR = 2.0
 """Points up to which the axis of differences is linear; beyond, it is logarithmic."""
 TICKS = (-100, -20, -5, -2, -1, 0, 1, 2, 10)
@@ -57,7 +59,13 @@ def finding(rows: list[Row]) -> str:
     """Say what the figure shows, with the numbers it rests on."""
     measured = learning.read()
     return " ".join(
-        (_criteria(measured, RECIPE), differences(rows), flushed(rows), _shortfalls(measured))
+        (
+            _criteria(measured, RECIPE),
+            _shortfalls(measured),
+            differences(rows),
+            behind(rows),
+            flushed(rows),
+        )
     )
 
 
@@ -86,6 +94,19 @@ def differences(rows: list[Row]) -> str:
         "The mean difference from FP32 of all systems' first metric, in points and with its "
         f"standard error, is {'; '.join(found.values())}."
     )
+
+
+def behind(rows: list[Row]) -> str:
+    """Say which systems are behind FP32 by more than chance."""
+    systems = learning.read().systems
+    found = []
+    for name in STYLES:
+        own = [row for row in rows if row.format == name and row.metric != FLUSHED]
+        worse = [row for row in own if row.difference < -SIGNIFICANT * row.standard_error]
+        if name != REFERENCE and own:
+            listed = [f"{systems[r.workload].title} {signed(r.difference)}" for r in worse]
+            found.append(f"{LABELS[name]} in {', '.join(listed) or 'none'}")
+    return f"Behind FP32 by more than two standard errors are: {'; '.join(found)}."
 
 
 def flushed(rows: list[Row]) -> str:

@@ -407,7 +407,7 @@ class Task(NamedTuple):
 class System(Workload):
     """Training of all models, and sampling from them alone and together."""
 
-    title = "PanGu-Draw, Coop-Diffusion"
+    title = "PanGu-Draw with Coop-Diffusion"
     reference = (
         "Lu et al., PanGu-Draw: Advancing Resource-Efficient Text-to-Image Synthesis with "
         "Time-Decoupled Training and Reusable Coop-Diffusion, ECCV 2024 (arXiv 2312.16486)"

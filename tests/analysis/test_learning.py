@@ -125,6 +125,22 @@ def test_what_hif8_misses_is_said(measured):
     assert f"HiF8 TA {count}, HiF8 HR" in text
 
 
+def test_what_is_behind_by_more_than_chance_is_said(measured, runs):
+    text = learning_figure.behind(learning_figure.compute())
+    counted = 0
+    for name in SEVEN[1:]:
+        own = text.partition(f"{learning.LABELS[name]} in ")[2].partition("; ")[0]
+        for workload, system in measured.systems.items():
+            values, reference = (
+                runs[workload, "recipe", one][system.main] for one in (name, "fp32")
+            )
+            pairs = [values[seed] - reference[seed] for seed in SEEDS]
+            behind = fmean(pairs) < -2 * stdev(pairs) / 8**0.5
+            assert (system.title in own) == behind, (name, workload)
+            counted += behind
+    assert 0 < counted < 6 * 9
+
+
 def test_tables_have_a_line_a_system(measured):
     for module in (learning_figure, learning_unscaled):
         lines = module.table(module.compute())
