@@ -21,7 +21,8 @@ def compute() -> list[Row]:
 
 def finding(rows: list[Row]) -> str:
     """Say what the figure shows, with the numbers it rests on."""
-    return " ".join((_behind(rows), learning_figure.flushed(rows), _scaled_tensors()))
+    parts = _behind(rows), learning_figure.flushed(rows), _scaled_tensors()
+    return " ".join(part for part in parts if part)
 
 
 def _behind(rows: list[Row]) -> str:

@@ -94,6 +94,28 @@ COST_ROW = {
     "ice40": None,
     "sha256": MANIFEST["modules"][0]["sha256"],
 }
+LEARNING = {
+    "commands": ["hif8 workloads"],
+    "versions": {"torch": "2.99"},
+    "runs": 1234,
+    "steps": 56789,
+    "hours": 3.14,
+    "columns": ["HiF8 TA, loss scaled", "HiF8 HR, loss scaled"],
+    "systems": [
+        {
+            "title": "Some <System>",
+            "reference": "Its paper",
+            "simplified": "All of it.",
+            "loss_scale": 4096.0,
+            "rules": [
+                {
+                    "rule": "mean(m) >= 93",
+                    "cells": [{"met": True, "text": "m 94"}, {"met": False, "text": "m 92"}],
+                }
+            ],
+        }
+    ],
+}
 COST = {"rows": [COST_ROW], "library": "some_cells", "notes": ["as <measured> once"]}
 
 
@@ -105,6 +127,7 @@ def render(built: Path, tmp_path: Path) -> Any:
             "values_rows": values.compute(),
             "manifest": MANIFEST,
             "cost": COST,
+            "learning": LEARNING,
         }
         page = report.render(tmp_path, verdicts=verdicts, demo=demo, **arguments | others)
         assert page == tmp_path / "index.html"
@@ -211,6 +234,17 @@ def test_page_shows_costs_with_their_notes(render: Any) -> None:
     assert "make cost" not in html
 
 
+def test_page_shows_what_hif8_does_to_learning(render: Any) -> None:
+    html = render([PASS])
+    page = Page(html)
+    for text in ("1,234 runs, 56,789 steps, 3.1 hours", "torch 2.99", "loss scale is 4,096"):
+        assert text in page.words
+    assert "Some <System>" in page.text
+    assert html.count('<span class="badge pass">met</span> m 94') == 1
+    assert html.count('<span class="badge fail">NOT MET</span> m 92') == 1
+    assert "HiF8 HR, loss scaled" in page.words
+
+
 def test_page_says_which_units_changed_since_they_were_measured(render: Any) -> None:
     rows = [COST_ROW, COST_ROW | {"unit": "decoder", "sha256": "0"}, COST_ROW | {"unit": "other"}]
     html = render([PASS], cost=COST | {"rows": rows[1:]})
@@ -297,4 +331,5 @@ def test_unwritable_folder_is_an_oserror(built: Path, tmp_path: Path) -> None:
             values_rows=[],
             manifest=MANIFEST,
             cost=COST,
+            learning=LEARNING,
         )
