@@ -78,7 +78,7 @@ def _criteria(measured: Measured, scaling: str) -> str:
         if name != REFERENCE and any(v.format == name for v in measured.verdicts)
     }
     listed = ", ".join(f"{LABELS[name]} {count}" for name, count in counts.items())
-    return f"Of {total} criteria are met: by {listed}."
+    return f"Criteria met, of {total}: {listed}."
 
 
 def differences(rows: list[Row]) -> str:
@@ -158,8 +158,7 @@ def table_of(rows: list[Row], scaling: str) -> list[dict[str, str]]:
     for workload, system in measured.systems.items():
         main = system.main
         line = {
-            "system": system.title,
-            "metric": system.metrics[main][0],
+            "system, first metric": f"{system.title}: {system.metrics[main][0]}",
             "FP32": f"{every[workload, REFERENCE, main].mean:.2f}",
         }
         for name in STYLES:

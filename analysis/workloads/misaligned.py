@@ -209,7 +209,7 @@ class System(Workload):
         "with random patterns, in place of photographs, so that it is known what is misaligned."
     )
     metrics: ClassVar = {
-        "accuracy": Metric("accuracy out of distribution, mean of three methods", "%"),
+        "accuracy": Metric("accuracy out of distribution, three methods", "%"),
         "plain": Metric("plain", "%"),
         "worst": Metric("worst case", "%"),
         "reverse": Metric("reversed gradient", "%"),
