@@ -165,7 +165,8 @@ class PerTensorScaling(LossScaling):
 
     For activations, weights and the gradients of activations. All factors are 1 at first. In every
     tenth iteration that of a tensor becomes, when the tensor is first cast in it, the largest power
-    of two that leaves its absolute maximum within `TOPS`. The loss is not scaled.
+    of two that leaves its absolute maximum within `TOPS`; that of what is not cast, for its format
+    is FP32, stays 1. The loss is not scaled.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ class PerTensorScaling(LossScaling):
         if self._due and self._taken.get(key) != self._iteration:
             cast = gemm.config.cast(role)
             largest = x.detach().abs().max().item() if x.numel() else 0.0
-            if 0 < largest < math.inf:
+            if 0 < largest < math.inf and cast.format != "fp32":
                 top = TOPS.get(cast.format, cast.largest)
                 self.factors[key] = power_of_two(largest, top)
                 self._taken[key] = self._iteration

