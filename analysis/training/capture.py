@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from math import log2
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -78,7 +79,7 @@ def _codes(x: Tensor, tag: Tag) -> Tensor:
     """
     values = (x.detach() * tag.factor).contiguous().cpu().numpy()
     codes = encode(values)
-    if not ((decode(codes) == values) | (values != values)).all():  # noqa: PLR0124
+    if not ((decode(codes) == values) | np.isnan(values)).all():
         raise RuntimeError(f"an operand of {tag.name} has values that HiF8 has not")
     return codes
 

@@ -117,12 +117,14 @@ class CastForward(torch.autograd.Function):
     """Cast values, pass gradients."""
 
     @staticmethod
-    def forward(_ctx: object, x: Tensor, gemm: Gemm, role: str) -> Tensor:  # noqa: D102
+    def forward(_ctx: object, x: Tensor, gemm: Gemm, role: str) -> Tensor:
+        """Return the cast values."""
         y = gemm.cast(x, role)
         return x.view_as(x) if y is x else y
 
     @staticmethod
-    def backward(_ctx: object, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: D102
+    def backward(_ctx: object, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient as it came."""
         return gradient, None, None
 
 
@@ -130,11 +132,13 @@ class CastBackward(torch.autograd.Function):
     """Pass values, cast gradients."""
 
     @staticmethod
-    def forward(ctx: object, y: Tensor, gemm: Gemm) -> Tensor:  # noqa: D102
+    def forward(ctx: object, y: Tensor, gemm: Gemm) -> Tensor:
+        """Return the values as they came."""
         ctx.gemm = gemm
         return y.view_as(y)
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the cast gradient."""
         # So a gradient of this gradient passes, as through any cast.
         return CastForward.apply(gradient, ctx.gemm, "gradient"), None

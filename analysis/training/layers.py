@@ -30,7 +30,8 @@ class CastMatMul(MatMul):
 
     gemm: Gemm
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the product of the cast operands."""
         return self.gemm(torch.matmul, left, right)
 
 
@@ -39,7 +40,8 @@ class CastLinear(nn.Linear):
 
     gemm: Gemm
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's output of the cast input and weight."""
         return self.gemm(functional.linear, x, self.weight, self.bias)
 
 
@@ -85,7 +87,8 @@ class CastConvTranspose1d(nn.ConvTranspose1d):
 
     gemm: Gemm
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return the layer's output of the cast input and weight."""
         return _transposed(self, functional.conv_transpose1d, x, output_size)
 
 
@@ -94,7 +97,8 @@ class CastConvTranspose2d(nn.ConvTranspose2d):
 
     gemm: Gemm
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return the layer's output of the cast input and weight."""
         return _transposed(self, functional.conv_transpose2d, x, output_size)
 
 
@@ -107,7 +111,7 @@ class CastMultiheadAttention(nn.MultiheadAttention):
 
     gemms: dict[str, Gemm]
 
-    def forward(  # noqa: D102
+    def forward(
         self,
         query: Tensor,
         key: Tensor,
@@ -118,6 +122,7 @@ class CastMultiheadAttention(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
+        """Return what torch's own layer does, its parameters and shapes the same."""
         if is_causal and attn_mask is None:
             raise ValueError("is_causal needs an attn_mask: it only says of what kind that is")
         batched = query.dim() == 3

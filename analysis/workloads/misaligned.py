@@ -83,12 +83,14 @@ class Reversal(torch.autograd.Function):
     """Pass values, and gradients times a negative factor."""
 
     @staticmethod
-    def forward(ctx: object, x: Tensor, strength: float) -> Tensor:  # noqa: D102
+    def forward(ctx: object, x: Tensor, strength: float) -> Tensor:
+        """Return the values as they came."""
         ctx.strength = strength
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient times minus the strength."""
         return -ctx.strength * gradient, None
 
 
