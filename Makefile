@@ -45,7 +45,7 @@ tensors: encoder  ## measure the encoder, its tensors and what casting does to i
 figures: setup  ## every figure, and its data as CSV
 	@$(BIN)/hif8 figures
 
-workloads: setup $(TORCHED)  ## the full table of learning, 2 hours; renew the results that are shown
+workloads: setup $(TORCHED)  ## the full table of learning, over 2 hours; renew the results that are shown
 	@$(BIN)/hif8 workloads
 	@$(BIN)/hif8 workloads --formats hif8_ta,e4m3 --loss-scale pts
 	@$(BIN)/python -c 'from pathlib import Path; \

@@ -305,7 +305,7 @@ FIGURES = {
         title="Loss curves laid over each other",
         caption=(
             "Training losses in all formats, means over 8 seeds and over up to ten steps, of the "
-            "model that is trained first where a system has several: at the left of each pair with "
+            "optimizer that steps first where a system has several: at the left of each pair with "
             "the recipe's loss scale, at the right without; the axis of losses is logarithmic, one "
             f"for both, and ends at {learning_curves.HIGHEST:g} times FP32's highest."
         ),

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MEASURED = Path(__file__).parent / "measured"
-TABLE, TOLD = MEASURED / "workloads.csv", MEASURED / "workloads.json"
+TABLE, RUNS, TOLD = (
+    MEASURED / name for name in ("workloads.csv", "workloads_runs.csv", "workloads.json")
+)
 
 RECIPE, UNSCALED, PER_TENSOR = "recipe", "none", "pts"
-SCALINGS = {RECIPE: "loss scaled", UNSCALED: "no loss scale", PER_TENSOR: "scale per tensor"}
+SCALINGS = {RECIPE: "loss scaled", UNSCALED: "no loss scale"}
+"""Of which the page has columns."""
 REFERENCE = "fp32"
 HIF8S = ("hif8_ta", "hif8_hr")
 LABELS = {
@@ -160,10 +163,6 @@ class Measured(NamedTuple):
     verdicts: list[Verdict]
     curves: list[Curve]
 
-    def row(self, workload: str, scaling: str, name: str, metric: str) -> Row:
-        """Return one row."""
-        return next(row for row in self.rows if row[:4] == (workload, scaling, name, metric))
-
     def met(self, workload: str, scaling: str, name: str) -> bool:
         """Tell whether a format meets all rules of a workload."""
         return not self.unmet(workload, scaling, name)
@@ -206,10 +205,10 @@ def page(measured: Measured) -> dict[str, Any]:
     """
     columns = {
         (scaling, name): f"{LABELS[name]}, {SCALINGS[scaling]}"
-        for scaling in (RECIPE, UNSCALED)
+        for scaling in SCALINGS
         for name in HIF8S
     }
-    verdicts = {(*verdict[:4],): verdict for verdict in measured.verdicts}
+    verdicts = {verdict[:4]: verdict for verdict in measured.verdicts}
     systems = [
         {
             "title": system.title,

@@ -13,15 +13,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from . import learning, plot
 from .learning import LABELS, RECIPE, REFERENCE, UNSCALED
-from .learning_figure import STYLES, signed
+from .learning_figure import COMPARED, STYLES, signed
 
 PANELS = {RECIPE: "loss scale of the recipe", UNSCALED: "no loss scale"}
 LAST = 0.1
 """The share of the steps at the end over which the text takes means."""
 HIGHEST = 3.0
 """Times FP32's highest loss: where the axis ends."""
-ROWS = 5
-"""Panels of each kind beneath one another."""
 
 
 class Row(NamedTuple):
@@ -78,7 +76,7 @@ def finding(rows: list[Row]) -> str:
     parts = []
     for scaling, title in PANELS.items():
         texts = []
-        for name in ("fp16", "hif8_ta", "hif8_hr", "e4m3", "e5m2", "hybrid"):
+        for name in COMPARED:
             own = ends(rows, scaling, name)
             least, most = min(own, key=own.get), max(own, key=own.get)
             texts.append(
@@ -105,15 +103,13 @@ def draw(rows: list[Row], path: Path) -> None:
     """
     systems = learning.read().systems
     names = list(dict.fromkeys(row.workload for row in rows))
-    with plot.canvas(path, width=10.4, height=2.2 * ROWS + 0.6) as figure:
-        panels = figure.subplots(ROWS, 4, squeeze=False)
-        for axes in panels.flat[2 * len(names) :]:
+    lines = -(-len(names) // 2)
+    with plot.canvas(path, width=10.4, height=2.2 * lines + 0.6) as figure:
+        panels = figure.subplots(lines, 4, squeeze=False)
+        pairs = np.concatenate((panels[:, :2], panels[:, 2:]))
+        for axes in pairs[len(names) :].flat:
             axes.set_axis_off()
-        pairs = [panels[k % ROWS, 2 * (k // ROWS) :][:2] for k in range(len(names))]
-        for axes in panels.flat:
-            if not any(axes is own for pair in pairs for own in pair):
-                axes.set_axis_off()
-        for workload, pair in zip(names, pairs, strict=True):
+        for workload, pair in zip(names, pairs, strict=False):
             for scaling, axes in zip(PANELS, pair, strict=True):
                 own = [row for row in rows if (row.workload, row.scaling) == (workload, scaling)]
                 _lines(axes, own)
@@ -128,8 +124,8 @@ def draw(rows: list[Row], path: Path) -> None:
             pair[1].tick_params(which="both", labelleft=False)
         figure.supxlabel("step", fontsize=10)
         figure.supylabel("training loss, mean over the seeds", fontsize=10)
-        lines = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*lines, loc="outside upper center", ncols=len(STYLES), handlelength=3)
+        entries = panels[0, 0].get_legend_handles_labels()
+        figure.legend(*entries, loc="outside upper center", ncols=len(STYLES), handlelength=3)
 
 
 def _lines(axes: Axes, rows: list[Row]) -> None:

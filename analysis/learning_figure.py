@@ -25,6 +25,7 @@ STYLES = {
     "e5m2": E5M2.style,
     "hybrid": Style("#CC79A7", (0, (3, 1, 1, 1)), "D"),
 }
+COMPARED = tuple(name for name in STYLES if name != REFERENCE)
 FLUSHED_IN_TABLE = ("hif8_ta", "e4m3", "e5m2")
 IN_README = ("hif8_ta", "hif8_hr", "e4m3")
 SIGNIFICANT = 2
@@ -60,7 +61,7 @@ def finding(rows: list[Row]) -> str:
     measured = learning.read()
     return " ".join(
         (
-            _criteria(measured, RECIPE),
+            _criteria(measured),
             _shortfalls(measured),
             differences(rows),
             behind(rows),
@@ -69,13 +70,12 @@ def finding(rows: list[Row]) -> str:
     )
 
 
-def _criteria(measured: Measured, scaling: str) -> str:
+def _criteria(measured: Measured) -> str:
     """Say how many criteria are met."""
     total = len(measured.systems)
     counts = {
-        name: sum(measured.met(workload, scaling, name) for workload in measured.systems)
-        for name in LABELS
-        if name != REFERENCE and any(v.format == name for v in measured.verdicts)
+        name: sum(measured.met(workload, RECIPE, name) for workload in measured.systems)
+        for name in COMPARED
     }
     listed = ", ".join(f"{LABELS[name]} {count}" for name, count in counts.items())
     return f"Criteria met, of {total}: {listed}."
@@ -84,9 +84,9 @@ def _criteria(measured: Measured, scaling: str) -> str:
 def differences(rows: list[Row]) -> str:
     """Say how far the formats are from FP32, over all systems."""
     found = {}
-    for name in STYLES:
+    for name in COMPARED:
         own = [row for row in rows if row.format == name and row.metric != FLUSHED]
-        if name != REFERENCE and own:
+        if own:
             mean = float(np.mean([row.difference for row in own]))
             error = float(np.sqrt(np.sum([row.standard_error**2 for row in own]))) / len(own)
             found[name] = f"{LABELS[name]} {signed(mean)} ± {error:.2f}"
@@ -100,10 +100,10 @@ def behind(rows: list[Row]) -> str:
     """Say which systems are behind FP32 by more than chance."""
     systems = learning.read().systems
     found = []
-    for name in STYLES:
+    for name in COMPARED:
         own = [row for row in rows if row.format == name and row.metric != FLUSHED]
         worse = [row for row in own if row.difference < -SIGNIFICANT * row.standard_error]
-        if name != REFERENCE and own:
+        if own:
             listed = [f"{systems[r.workload].title} {signed(r.difference)}" for r in worse]
             found.append(f"{LABELS[name]} in {', '.join(listed) or 'none'}")
     return f"Behind FP32 by more than two standard errors are: {'; '.join(found)}."
@@ -161,10 +161,9 @@ def table_of(rows: list[Row], scaling: str) -> list[dict[str, str]]:
             "system, first metric": f"{system.title}: {system.metrics[main][0]}",
             "FP32": f"{every[workload, REFERENCE, main].mean:.2f}",
         }
-        for name in STYLES:
-            if name != REFERENCE:
-                row = every[workload, name, main]
-                line[LABELS[name]] = f"{signed(row.difference)} ± {row.standard_error:.2f}"
+        for name in COMPARED:
+            row = every[workload, name, main]
+            line[LABELS[name]] = f"{signed(row.difference)} ± {row.standard_error:.2f}"
         for name in FLUSHED_IN_TABLE:
             line[f"flushed, {LABELS[name]}"] = percent(every[workload, name, FLUSHED].mean)
         for name in HIF8S:
@@ -208,9 +207,8 @@ def draw(rows: list[Row], path: Path) -> None:
     titles = {workload: systems[workload].title for workload in dict.fromkeys(r[0] for r in rows)}
     with plot.canvas(path, width=10.4, height=7.6) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1))
-        formats = [name for name in STYLES if name != REFERENCE]
-        for place, name in enumerate(formats):
-            shift = (place - (len(formats) - 1) / 2) * 0.13
+        for place, name in enumerate(COMPARED):
+            shift = (place - (len(COMPARED) - 1) / 2) * 0.13
             _differences(left, rows, titles, name, shift)
             _flushed(right, rows, titles, name, shift)
         for axes in (left, right):
@@ -229,7 +227,7 @@ def draw(rows: list[Row], path: Path) -> None:
         right.set_title("Gradients flushed to zero", loc="left")
         right.set_xlabel("% of those that are not zero")
         figure.legend(
-            *left.get_legend_handles_labels(), loc="outside upper center", ncols=len(formats)
+            *left.get_legend_handles_labels(), loc="outside upper center", ncols=len(COMPARED)
         )
 
 

@@ -5,8 +5,8 @@ Imports `analysis.learning` and `analysis.learning_figure`.
 """
 
 from . import learning, learning_figure
-from .learning import LABELS, PER_TENSOR, REFERENCE, UNSCALED, Row
-from .learning_figure import FLUSHED, STYLES, draw
+from .learning import LABELS, PER_TENSOR, UNSCALED, Row
+from .learning_figure import COMPARED, FLUSHED, draw
 
 __all__ = ["compute", "draw", "finding", "table"]
 
@@ -29,9 +29,9 @@ def _behind(rows: list[Row]) -> str:
     """Say how often each format is far behind FP32, and where it is farthest."""
     systems = learning.read().systems
     found = []
-    for name in STYLES:
+    for name in COMPARED:
         own = [row for row in rows if row.format == name and row.metric != FLUSHED]
-        if name == REFERENCE or not own:
+        if not own:
             continue
         count = sum(row.difference < -BEHIND for row in own)
         worst = min(own, key=lambda row: row.difference)

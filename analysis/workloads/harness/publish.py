@@ -15,7 +15,7 @@ import numpy as np
 
 from .... import files
 from ... import kept
-from ...learning import TABLE, TOLD, Curve, System, Verdict
+from ...learning import RUNS, TABLE, TOLD, Curve, System, Verdict
 from . import results, table
 from .runs import FORMATS, PACKAGES, Setting, names, plan, system
 
@@ -29,7 +29,6 @@ PLANS = {
 }
 """The commands whose results are kept: which formats and scalings they run."""
 
-RUNS = "workloads_runs.csv"
 DIGITS = 5
 """Significant digits of what is only drawn."""
 
@@ -91,7 +90,7 @@ def renew(folder: Path, out: Path) -> list[Path]:
         raise ValueError(f"{folder} lacks {len(asked) - len(found):,} runs of these: {commands}")
     return [
         files.write_csv(out / TABLE.name, list(table.rows(found, FORMATS))),
-        files.write_csv(out / RUNS, list(numbers(found))),
+        files.write_csv(out / RUNS.name, list(numbers(found))),
         kept.write(
             out / TOLD.name,
             {
@@ -114,11 +113,12 @@ def _versions() -> dict[str, str]:
 
 def numbers(found: table.Results) -> Iterator[Number]:
     """Yield all metrics of all runs, those beside the FP32 run of the same seed among them."""
+    skipped = {setting[:4]: result.skipped for setting, result in found.items()}
     for workload, scaling in table.blocks(found):
         for name, own in table.runs_of(found, workload, scaling).items():
             for seed, metrics in own.items():
-                skipped = found[Setting(workload, name, scaling, seed, False)].skipped
-                for metric, value in (metrics | {"skipped": skipped}).items():
+                more = {"skipped": skipped[workload, name, scaling, seed]}
+                for metric, value in (metrics | more).items():
                     yield Number(workload, scaling, name, seed, metric, value)
 
 

@@ -192,6 +192,15 @@ def test_loss_curves_are_thinned_out():
     assert thin[0] == 1.0
 
 
+def test_a_loss_curve_is_that_of_the_optimizer_that_steps_first():
+    weights = [nn.Parameter(torch.tensor(value)) for value in (1.0, 10.0)]
+    first, second = (torch.optim.SGD([weight], lr=0.0) for weight in weights)
+    trainer = Trainer(1, "fp32", "none")
+    for weight, optimizer in zip([*weights, weights[0]], [first, second, first], strict=True):
+        trainer.minimise(weight * 1, optimizer)
+    assert trainer.losses == [1, 1]
+
+
 def test_input_gradients_are_scaled_on_the_way_and_unscaled():
     made = Trainer(1, "hif8_ta", "recipe", loss_scale=2.0**20)
     x = torch.tensor([3.0], requires_grad=True)
