@@ -28,12 +28,13 @@ from ..hdl.configs import UNITS, Unit
 from . import bench_limits, bench_mutants, bench_shadows, verify
 from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
+from .effort import budget
 from .equivalence import UNDECIDED, judge
 from .faults import TOOL, Fault, Faulty, MutationError, bits_of, inject
 from .lanes import HANDSHAKES, lane_dtype
 from .lanes import shared as lanes_shared
 from .proofs import tool
-from .simulators import SimulatorError, simulator, start
+from .simulators import SimulatorError, start
 
 SIMULATOR = "verilator"
 COUNT = 200
@@ -429,7 +430,8 @@ def run(
     def all_cases(numbers: list[int]) -> None:
         """Run faults in all there is: random cases, and carries to the top of a sum."""
         nonlocal healthy
-        every = simulator(SIMULATOR).random_cases if random_cases is None else random_cases
+        every = budget(unit, SIMULATOR, "full").random_cases
+        every = every if random_cases is None else random_cases
         numbers = [number for number in numbers if number not in killed]
         if numbers:
             healthy, late = simulate(unit, faulty, numbers, random_cases=every, **how)

@@ -46,8 +46,6 @@ class Simulator:
     lanes, stream_lanes : int
         Copies of a unit side by side that simulate fastest, build time considered: of a
         combinational one, and of one with registers that computes one product a cycle.
-    random_cases : int
-        How many random cases a bench should add, so that a run takes seconds.
     """
 
     name: str
@@ -60,7 +58,6 @@ class Simulator:
     scrap: str
     lanes: int
     stream_lanes: int
-    random_cases: int
 
 
 _COCOTB = {
@@ -140,7 +137,6 @@ SIMULATORS = {
             scrap="*.gch",
             lanes=128,
             stream_lanes=16,
-            random_cases=1 << 18,
         ),
         Simulator(
             name="icarus",
@@ -153,7 +149,6 @@ SIMULATORS = {
             scrap="",
             lanes=8,
             stream_lanes=8,
-            random_cases=1 << 14,
         ),
     )
 }

@@ -34,6 +34,7 @@ from ..hdl.export import verilog
 from ..hdl.layouts import Port
 from . import coverage, lanes, streams
 from .bench import JOB_VARIABLE, Arrays, Job
+from .effort import budget
 from .simulators import SimulatorError, simulator, start
 
 Task = TypeVar("Task")
@@ -243,6 +244,7 @@ def run(
     cases: int | None = None,
     options: dict[str, int] | None = None,
     seed: int = SEED,
+    effort: str = "full",
     random_cases: int | None = None,
     text: str = "",
     copies: int = 0,
@@ -268,9 +270,11 @@ def run(
         One setting of the run-time options in place of all.
     seed : int
         Seeds the random cases.
+    effort : str
+        How much is run, one of `sim.effort.EFFORTS`.
     random_cases : int, optional
-        How many there are, if the unit's input space is too large to exhaust; by default what suits
-        the simulator's speed.
+        How many random cases there are, if the unit's input space is too large to exhaust; by
+        default the effort's.
     text : str
         Verilog to take in place of the exported one.
     copies : int
@@ -297,12 +301,16 @@ def run(
     how = {"root": root, "text": text, "copies": copies, "waves": waves}
     built = build(unit, name, look=lambda: progress(0, 0), **how)
     folder = run_folder(root, f"{unit.name}-{name}")
+    spend = budget(unit, name, effort)
     job = Job(
         unit=unit.name,
         folder=str(folder),
         lanes=copies or lane_count(unit, name),
         seed=seed,
-        random_cases=chosen.random_cases if random_cases is None else random_cases,
+        random_cases=spend.random_cases if random_cases is None else random_cases,
+        share=float(spend.share),
+        seconds=spend.seconds if random_cases is None else 0.0,
+        block=spend.block,
         tensors=tensors is not None,
         options=options,
     )
@@ -326,6 +334,7 @@ def run(
     if not job.file("results.json").exists():
         raise SimulatorError(f"{name} did not finish {unit.name}: {_last_line(folder)}")
     tally = json.loads(job.file("results.json").read_text())
+    expected += tally["extra"]
     progress(tally["cases"], expected)
 
     note = ""
@@ -350,7 +359,7 @@ def run(
         seconds=tally["seconds"],
         rate=tally["cases"] / tally["seconds"] if tally["seconds"] else 0.0,
         note=note,
-        command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
+        command=f"hif8 verify {unit.name} --sim {name} --effort {effort} --seed {seed}",
         first=tally["first"],
         verilog=digest(unit, text),
         **{key: tally[key] for key in ("coverage", "latency", "interval", "random_products")},
