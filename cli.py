@@ -254,7 +254,8 @@ def _on_engine(
     how: dict[str, object],
 ) -> np.ndarray:
     """Return a product as the simulated engine made it; leave if that is not golden's."""
-    from .sim import engine, simulators
+    from .sim import engine
+    from .toolchain import simulators
 
     chosen = simulators.simulator(how["simulator"])
     reason = chosen.missing()
@@ -366,8 +367,8 @@ def verify(
     """Simulate units and compare every output bit with the golden model."""
     from .hdl.baselines import ROWS
     from .hdl.configs import select
-    from .sim import simulators
     from .sim import verify as sim_verify
+    from .toolchain import simulators
 
     chosen = select(units or (), ROWS)
     for name in sim or ():
@@ -505,7 +506,8 @@ def netlist(
     """Map units to standard cells, run the netlists through the benches, prove they are the RTL."""
     from .hdl.configs import select
     from .hdl.synthesis import Library
-    from .sim import netlists, simulators
+    from .sim import netlists
+    from .toolchain import simulators
 
     chosen, names = select(units or ()), sim or ["verilator"]
     for name in names:

@@ -35,7 +35,7 @@ from .golden.matmul import matmul
 from .hdl import export
 from .hdl.configs import UNITS, Unit
 from .sim import engine, verify
-from .sim.simulators import SIMULATORS, SimulatorError
+from .toolchain.simulators import SIMULATORS, SimulatorError
 
 COMMAND = "hif8 demo"
 SIMULATOR = "verilator"

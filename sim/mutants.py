@@ -25,6 +25,7 @@ from amaranth.lib.wiring import In
 
 from .. import files
 from ..hdl.configs import UNITS, Unit
+from ..toolchain.simulators import SimulatorError, simulator, start
 from . import bench_limits, bench_mutants, bench_shadows, verify
 from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
@@ -33,7 +34,6 @@ from .faults import TOOL, Fault, Faulty, MutationError, bits_of, inject
 from .lanes import HANDSHAKES, lane_dtype
 from .lanes import shared as lanes_shared
 from .proofs import tool
-from .simulators import SimulatorError, simulator, start
 
 SIMULATOR = "verilator"
 COUNT = 200

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlists of standard cells: each through its unit's own bench, and against its RTL by proof.
 
-Imports `hif8.files`, `hdl`, `sim.proofs`, `sim.simulators` and `sim.verify`. Icarus takes the
+Imports `hif8.files`, `hdl`, `sim.proofs`, `toolchain.simulators` and `sim.verify`. Icarus takes the
 vendor's models of the cells, Verilator the functions that the liberty file states, from which the
 netlist was mapped.
 """
@@ -16,10 +16,10 @@ from pathlib import Path
 from .. import files
 from ..hdl.configs import Unit
 from ..hdl.synthesis import Library, Netlist, synthesise, yosys_version
+from ..toolchain.simulators import SimulatorError
 from . import verify
 from .proofs.netlists import Equivalence, equivalent
 from .proofs.prover import yosys
-from .simulators import SimulatorError
 from .verify import Verdict
 
 CELLS = 2000

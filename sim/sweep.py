@@ -38,10 +38,10 @@ import numpy as np
 
 from .. import files
 from ..hdl.configs import UNITS, Unit
+from ..toolchain.simulators import model_recipe, start_model
 from . import verify
 from .bench import Tally
 from .bench_encoder import expect
-from .simulators import model_recipe, start_model
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -32,9 +32,9 @@ from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
 from ..hdl.export import verilog
 from ..hdl.layouts import Port
+from ..toolchain.simulators import SimulatorError, simulator, start
 from . import coverage, lanes
 from .bench import JOB_VARIABLE, Arrays, Job
-from .simulators import SimulatorError, simulator, start
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -38,7 +38,7 @@ def skip_if(reason: str | None) -> None:
 
 def need(name: str) -> None:
     """Skip, with the reason, where a simulator is missing."""
-    from hif8.sim.simulators import SIMULATORS
+    from hif8.toolchain.simulators import SIMULATORS
 
     skip_if(SIMULATORS[name].missing())
 

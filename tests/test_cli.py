@@ -17,7 +17,7 @@ from hif8 import cli, decode, encode, matmul
 from hif8.golden.gemms import Gemm
 from hif8.golden.gemms import save as save_gemms
 from hif8.sim import verify
-from hif8.sim.simulators import SIMULATORS
+from hif8.toolchain.simulators import SIMULATORS
 
 
 def run(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:

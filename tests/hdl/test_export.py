@@ -12,7 +12,7 @@ import pytest
 from hif8.hdl import export
 from hif8.hdl.configs import UNITS, select
 from hif8.sim import verify
-from hif8.sim.simulators import SIMULATORS
+from hif8.toolchain.simulators import SIMULATORS
 
 CONTRACT = {
     "hif8_decoder": "code:8> sign:1 exponent:6s significand:4 zero:1 inf:1 nan:1",

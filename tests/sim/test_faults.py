@@ -14,7 +14,7 @@ from conftest import need
 from hif8.hdl.configs import UNITS
 from hif8.sim import verify
 from hif8.sim.lanes import lane_dtype
-from hif8.sim.simulators import SIMULATORS, SimulatorError
+from hif8.toolchain.simulators import SIMULATORS, SimulatorError
 
 PLANTED = {1: 0, 6: 0, 8: 0x5A, 16: 0x3C00, 32: 0x3F800000, 96: 1 << 44}
 """A word of each width that every bench must run: no flag, no scale, a code, and one."""
