@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..hdl import fpga
+from ..toolchain import fpga
 from .cost import Cost, Row
 from .cost_peers import compared
 

@@ -20,6 +20,8 @@ import pytest
 from hif8 import cli, encode
 from hif8.hdl.configs import UNITS
 from hif8.sim import sweep, verify
+from hif8.toolchain import pool
+from hif8.toolchain.program import ToolError
 
 COMMAND = [sys.executable, "-c", "import sys; from hif8.cli import main; sys.exit(main())"]
 DASK = str(Path(sys.executable).with_name("dask"))
@@ -168,7 +170,7 @@ def test_a_range_is_compared_word_by_word(first, setting, builds):
     unit = UNITS["encoder_fp32"]
     text = verify.exported(unit)
     part = sweep.Range(setting, first << 24, 1 << 24)
-    record = sweep.run_range(unit.name, text, sweep.digest(unit.name, text), part, str(builds))
+    record = sweep.run_range(unit.name, text, builds, part)
     assert (record.label, record.first, record.cases) == (part.label, first << 24, 1 << 24)
     assert record.mismatches == 0
     words = np.arange(1 << 24, dtype=np.uint32) | np.uint32(first << 24)
@@ -326,20 +328,13 @@ def test_a_cluster_without_workers_or_scheduler_is_one_line(hif8, scheduler, bui
     assert err.startswith(f"hif8: no Dask scheduler answers at {nowhere}: ")
     assert err.count("\n") == 1
 
-    monkeypatch.setattr(sweep, "find_spec", lambda name: None)
+    monkeypatch.setattr(pool, "find_spec", lambda name: None)
     status, _, err = hif8("sweep", "encoder_bf16", "--scheduler", scheduler)
     assert (status, err) == (
         1,
         "hif8: --scheduler needs Dask, run: pip install hif8[cluster]\n",
     )
     assert not files_of(build)
-
-
-def test_a_process_with_other_sources_refuses(builds):
-    unit = UNITS["encoder_bf16"]
-    part = sweep.Range(HR, 0, 1 << 16)
-    with pytest.raises(sweep.SweepError, match="has another hif8 or other tools"):
-        sweep.run_range(unit.name, verify.exported(unit), "0" * 16, part, str(builds))
 
 
 def test_what_is_damaged_or_forgotten_is_run_again(hif8, build):
@@ -366,11 +361,12 @@ def test_two_sweeps_in_one_folder_are_one_line(hif8, build):
     assert err.count("\n") == 1
 
 
-def test_a_sweep_that_misses_a_range_is_an_error(build):
+def test_a_sweep_that_misses_a_range_is_an_error(build, monkeypatch):
     asked = sweep.plan("encoder_bf16", build / "sweep")
 
-    def one():
-        yield next(sweep.locally(asked, asked.ranges, build / "sim", 1))
+    def one(function, parts, **_):
+        yield 0, function(parts[0])
 
-    with pytest.raises(sweep.SweepError, match="not those asked for"):
-        sweep.run(asked, one(), {})
+    monkeypatch.setattr(pool, "spread", one)
+    with pytest.raises(ToolError, match="not those asked for"):
+        sweep.run(asked, {}, root=build / "sim")
