@@ -74,16 +74,24 @@ def threads(
     (int, result)
         As soon as there is one.
     """
-    stop = threading.Event()
+    stop, failures = threading.Event(), []
 
     def run(task: Task) -> Result:
         with program.stopped_by(stop):
-            return function(task)
+            program.go_on()
+            try:
+                return function(task)
+            except BaseException as error:
+                failures.append(error)
+                stop.set()
+                raise
 
     pool = ThreadPoolExecutor(jobs or os.cpu_count())
     try:
         futures = {pool.submit(run, task): place for place, task in enumerate(tasks)}
         for future in as_completed(futures):
+            if failures:  # the first of them, of which others may be the consequence
+                raise failures[0]
             yield futures[future], future.result()
     finally:
         stop.set()
