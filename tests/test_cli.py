@@ -389,6 +389,7 @@ BAD = [
     ("figures --out floats.npy/pictures", "floats.npy"),
     ("verilog adder", "unit must be one of"),
     ("mutate matrix4x4_fp32_to_fp32", "unit must be one of decoder"),
+    ("mutate to_bf16 --scheduler here", "must be an address like tcp://HOST:PORT"),
     ("cost adder", "unit must be one of decoder"),
     ("cost decoder --liberty none.lib", "none.lib is no file: it must be a liberty file"),
     ("cost decoder --liberty floats.npy", "has no library(...): it must be a liberty file"),

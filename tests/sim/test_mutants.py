@@ -8,6 +8,7 @@ on the way is an error, never a fault that was noticed.
 import json
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -289,6 +290,21 @@ def test_what_no_solver_decides_is_neither_equivalent_nor_survived(builds, monke
     report = mutants.run(UNITS["decoder"], root=builds, count=4, seed=1)
     verdicts = ["killed", "equivalent", "survived", "undecided"]
     assert [fault.verdict for fault in report.faults] == verdicts
+
+
+def test_a_cluster_gives_the_same_verdicts(builds):
+    from distributed import LocalCluster
+
+    need("verilator")
+    units = [UNITS["to_bf16"], UNITS["decoder"]]
+    how = {"root": builds, "count": 8, "seed": 1}
+    workers = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(processes=False, protocol="tcp", host="127.0.0.1", **workers) as cluster:
+        there = mutants.run_all(units, scheduler=cluster.scheduler_address, **how)
+    assert [report.unit for report in there] == ["to_bf16", "decoder"]
+    for here, other in zip(mutants.run_all(units, **how), there, strict=True):
+        assert len(other.faults) == 8
+        assert replace(other, seconds=here.seconds) == here
 
 
 def test_a_wrong_call_ends_in_one_line(hif8):
