@@ -18,8 +18,8 @@ from hif8 import cli
 from hif8.analysis import cost, cost_blocks, cost_growth, cost_peers, cost_table
 from hif8.analysis.formats import HIF8
 from hif8.hdl.configs import UNITS
-from hif8.hdl.synthesis import Library
 from hif8.toolchain import fpga, sta
+from hif8.toolchain.synthesis import Library
 from rich.console import Console
 
 SMALL = ["decoder", "encoder_fp32_ta", "multiplier", "mac_exact"]
