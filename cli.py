@@ -638,7 +638,9 @@ def sweep(
 ) -> None:
     """Run every word through an encoder's RTL; goes on where it was stopped."""
     from .sim import sweep as job
+    from .toolchain import pool
 
+    pool.check(jobs, scheduler)
     bounds = [None if text is None else _word(text) for text in (first, last)]
     asked = job.plan(
         unit, build / "sweep", first=bounds[0], last=bounds[1], every_setting=every_setting

@@ -131,11 +131,24 @@ def spread(
         If there is no cluster, or, while it runs, workers are lost again and again or have another
         version of this package.
     """
-    if jobs and scheduler:
-        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
+    check(jobs, scheduler)
     if scheduler:
         return _on_cluster(function, tasks, _connect(scheduler))
     return _locally(function, tasks, jobs or os.cpu_count() or 1)
+
+
+def check(jobs: int | None, scheduler: str | None) -> None:
+    """Refuse what `spread` would, before anything is made.
+
+    Raises
+    ------
+    ValueError
+        If both are given, or the address is none.
+    """
+    if jobs and scheduler:
+        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
+    if scheduler and not re.fullmatch(r"((tcp|tls)://)?[^\s/]+:\d+", scheduler):
+        raise ValueError(f"--scheduler must be an address like tcp://HOST:PORT, not {scheduler!r}")
 
 
 def folder(default: Path) -> Path:
@@ -259,8 +272,6 @@ def _serve(theirs: Connection, function: Callable[[Task], Result], expected: str
 
 def _connect(scheduler: str) -> "Client":
     """Return a client of a Dask cluster with at least one worker."""
-    if not re.fullmatch(r"((tcp|tls)://)?[^\s/]+:\d+", scheduler):
-        raise ValueError(f"--scheduler must be an address like tcp://HOST:PORT, not {scheduler!r}")
     if find_spec("distributed") is None:
         raise ToolError("--scheduler needs Dask, run: pip install hif8[cluster]")
     from distributed import Client
