@@ -11,7 +11,7 @@ from pathlib import Path
 from hif8 import encode
 from hif8.toolchain import program
 
-DEADLINE = 60
+DEADLINE = 120
 
 
 def wait_until(met) -> None:

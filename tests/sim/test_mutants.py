@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from cluster import scheduler_in, worker
 from conftest import need, skip_if
 from hif8 import cli
 from hif8.hdl.configs import UNITS
@@ -292,15 +293,12 @@ def test_what_no_solver_decides_is_neither_equivalent_nor_survived(builds, monke
     assert [fault.verdict for fault in report.faults] == verdicts
 
 
-def test_a_cluster_gives_the_same_verdicts(builds):
-    from distributed import LocalCluster
-
+def test_a_cluster_gives_the_same_verdicts(builds, tmp_path):
     need("verilator")
     units = [UNITS["to_bf16"], UNITS["decoder"]]
     how = {"root": builds, "count": 8, "seed": 1}
-    workers = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(processes=False, protocol="tcp", host="127.0.0.1", **workers) as cluster:
-        there = mutants.run_all(units, scheduler=cluster.scheduler_address, **how)
+    with scheduler_in(tmp_path) as scheduler, worker(1, scheduler, tmp_path):
+        there = mutants.run_all(units, scheduler=scheduler, **how)
     assert [report.unit for report in there] == ["to_bf16", "decoder"]
     for here, other in zip(mutants.run_all(units, **how), there, strict=True):
         assert len(other.faults) == 8

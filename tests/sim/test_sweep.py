@@ -7,27 +7,25 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import paper
 import pytest
+from cluster import scheduler_in, worker
 from hif8 import cli, encode
 from hif8.hdl.configs import UNITS
 from hif8.sim import sweep, verify
 from hif8.toolchain import pool
 from hif8.toolchain.program import ToolError
+from tasks import DEADLINE, alive, wait_until
 
 COMMAND = [sys.executable, "-c", "import sys; from hif8.cli import main; sys.exit(main())"]
-DASK = str(Path(sys.executable).with_name("dask"))
 TA = (("hybrid", 0), ("saturate", 0), ("nan_to_zero", 0))
 HR = (("hybrid", 1), ("saturate", 0), ("nan_to_zero", 0))
-DEADLINE = 120
 
 
 @pytest.fixture
@@ -59,27 +57,12 @@ def start(*arguments: object, **how) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(met) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not met():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.02)
-
-
 def files_of(build: Path) -> list[Path]:
     return sorted(build.glob("sweep/*/*.json"))
 
 
 def records_of(build: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in files_of(build)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def pid_of(record: dict) -> int:
@@ -268,33 +251,10 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(build):
     assert not any(alive(pid_of(record)) for record in records_of(build))
 
 
-@contextmanager
-def dask(*arguments: object, log: Path):
-    with log.open("wb") as output:
-        child = subprocess.Popen([DASK, *map(str, arguments)], stdout=output, stderr=output)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-
-
 @pytest.fixture
 def scheduler(tmp_path):
-    """The address of a Dask scheduler that has no worker yet."""
-    file = tmp_path / "scheduler.json"
-    options = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file)
-    with dask("scheduler", *options, log=tmp_path / "scheduler.log"):
-        wait_until(file.exists)
-        yield json.loads(file.read_text())["address"]
-
-
-def worker(number: int, scheduler: str, folder: Path):
-    own = folder / f"worker{number}"
-    options = ("--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--nthreads", 1)
-    return dask(
-        "worker", scheduler, *options, "--local-directory", own, log=own.with_suffix(".log")
-    )
+    with scheduler_in(tmp_path) as address:
+        yield address
 
 
 def test_a_lost_worker_of_a_cluster_loses_nothing(scheduler, build, tmp_path):

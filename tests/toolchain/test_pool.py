@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cluster import scheduler_in, worker
 from hif8 import encode
 from hif8.toolchain import lock, pool
 from hif8.toolchain.program import ToolError
@@ -24,13 +25,11 @@ def spreads(scheduler: str) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def scheduler():
+def scheduler(tmp_path_factory):
     """The address of a Dask cluster of two workers."""
-    from distributed import LocalCluster
-
-    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(processes=False, protocol="tcp", host="127.0.0.1", **how) as cluster:
-        yield cluster.scheduler_address
+    folder = tmp_path_factory.mktemp("cluster")
+    with scheduler_in(folder) as at, worker(1, at, folder), worker(2, at, folder):
+        yield at
 
 
 def test_threads_processes_and_a_cluster_give_the_same(scheduler):
@@ -112,7 +111,7 @@ def test_workers_that_are_lost_again_and_again_are_an_error(tmp_path):
         list(pool.spread(one, range(4), jobs=1))
 
 
-def test_a_process_with_other_sources_refuses(scheduler, monkeypatch):
+def test_a_process_with_other_sources_refuses(monkeypatch):
     monkeypatch.setattr(pool, "origin", lambda: "another")
     with pytest.raises(ToolError, match="has another hif8 or other tools"):
         list(pool.spread(code, TASKS, jobs=1))

@@ -5,6 +5,7 @@ import csv
 import sys
 
 import pytest
+from cluster import scheduler_in, worker
 from hif8 import cli
 from hif8.analysis.workloads.harness import batch, results, runs
 
@@ -47,13 +48,10 @@ def test_a_table_goes_on_where_it_was_stopped(workloads, tmp_path):
 
 
 def test_a_cluster_runs_what_processes_run(tmp_path):
-    from distributed import LocalCluster
-
     [setting] = runs.plan(["acmix"], ["hif8_ta"], ["none"], 1, quick=True)
     expected = runs.run(setting)
-    how = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(processes=False, protocol="tcp", host="127.0.0.1", **how) as cluster:
-        given = {"jobs": 1}, {"scheduler": cluster.scheduler_address}
+    with scheduler_in(tmp_path) as scheduler, worker(1, scheduler, tmp_path):
+        given = {"jobs": 1}, {"scheduler": scheduler}
         [[here], [there]] = [list(batch.run_all([setting], tmp_path, **how)) for how in given]
     for result in (here, there):
         assert result.weights == expected.weights
