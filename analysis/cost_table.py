@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What units cost, as a table for a terminal.
 
-Imports `hdl.fpga`, `analysis.cost` and `analysis.cost_peers`.
+Imports `analysis.cost` and `analysis.cost_peers`.
 """
 
 from collections.abc import Callable, Iterator
