@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hif8.hdl import export
 from hif8.hdl.configs import UNITS, select
-from hif8.sim import verify
-from hif8.sim.simulators import SIMULATORS
+from hif8.toolchain.lock import alone
+from hif8.toolchain.program import ToolError
+from hif8.toolchain.simulators import SIMULATORS
 
 CONTRACT = {
     "hif8_decoder": "code:8> sign:1 exponent:6s significand:4 zero:1 inf:1 nan:1",
@@ -34,7 +35,7 @@ def exported(tmp_path_factory) -> Path:
     """All exported files; processes that share the tests share these, too."""
     base = tmp_path_factory.getbasetemp()
     out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "verilog"
-    with verify.alone(out.with_suffix(".lock")):
+    with alone(out.with_suffix(".lock")):
         if not out.exists():
             export.export(select(), out)
     return out
@@ -213,7 +214,7 @@ def test_outputs_are_known_though_no_input_ever_changes(
 def test_a_failed_conversion_leaves_the_old_files(tmp_path, monkeypatch):
     (tmp_path / "hif8_decoder.v").write_text("old")
     monkeypatch.setattr(export, "_SCRIPT", "no such command\n")
-    with pytest.raises(export.ExportError, match="Yosys could not write hif8_decoder"):
+    with pytest.raises(ToolError, match="Yosys could not write hif8_decoder"):
         export.export(select(["decoder"]), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["hif8_decoder.v"]
     assert (tmp_path / "hif8_decoder.v").read_text() == "old"
