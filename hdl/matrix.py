@@ -16,7 +16,7 @@ from .decoder import HIF8
 from .layouts import Operand, Port
 from .mac import MARKERS, Fields
 from .multiplier import multiply
-from .parts import Part
+from .parts import Part, packed
 from .readout import Readout
 from .unit import Pipeline, StreamUnit, Values, held, payload
 
@@ -172,8 +172,7 @@ class MatrixEngine(StreamUnit):
     def _decode(self, m: Module, pins: Values) -> Values:
         """Decode a code."""
         decoded = self.operand.decode(m, pins["code"], "decoded")
-        value = Cat(getattr(decoded, field) for field in self.operand.unpacked.members)
-        return held(m, pins["moves"], {"value": value}, 1)
+        return held(m, pins["moves"], {"value": packed(decoded, self.operand.unpacked)}, 1)
 
     @cached_property
     def _row(self) -> Part:

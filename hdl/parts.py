@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from amaranth.back import rtlil
 from amaranth.hdl import (
+    Cat,
     ClockDomain,
     ClockSignal,
     Elaboratable,
@@ -19,6 +20,7 @@ from amaranth.hdl import (
     Signal,
     Value,
 )
+from amaranth.lib import data
 
 from .unit import Values
 
@@ -81,6 +83,11 @@ class Part:
         outputs = self.logic(m, {pin: pins[pin] for pin in self.inputs})
         m.d.comb += [pins[pin].eq(value) for pin, value in outputs.items()]
         return m
+
+
+def packed(fields: object, layout: data.StructLayout) -> Value:
+    """Return values that are attributes of an object as the bits of one pin."""
+    return Cat(getattr(fields, name) for name in layout.members)
 
 
 class _Copy(Elaboratable):
