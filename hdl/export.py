@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog-2001 of the units, one self-contained file each, and a manifest of what they are.
 
-Imports `hdl.configs`. The bytes depend on the sources and on the pinned tools alone.
+The bytes depend on the sources and on the pinned tools alone.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from amaranth.lib import wiring
 from .configs import Unit
 from .layouts import Port
 from .parts import Export
+from .tools import kept
 
 WAIVERS = Path(__file__).with_name("verilator.vlt")
 """What `verilator --lint-only -Wall` may say about the exported files, and why."""
+
+CACHED = Path("build", "verilog-cache")
+"""What was generated before, where the commands keep all that they make."""
 
 MANIFEST = "manifest.json"
 """What the exported files are."""
@@ -73,7 +78,7 @@ def _convert(unit: Unit) -> str:
 
 
 def _plain_names(il: str, ports: list[str]) -> str:
-    """Return RTLIL with the ports of its one module in order, and without names to escape.
+    """Return RTLIL of a module with its ports in order, and without names to escape.
 
     Amaranth puts inputs before outputs and counts from 0, which Yosys takes for "no order"; a
     struct's fields it writes with a dot.
@@ -144,7 +149,8 @@ def verilog(unit: Unit) -> str:
     Returns
     -------
     str
-        One self-contained file: header comment, the module ``hif8_<unit>``, its inner modules.
+        One self-contained file: header comment, the module ``hif8_<unit>``; then its parts,
+        ``hif8_<unit>__<kind>``, each below a line that says what it is.
 
     Raises
     ------
@@ -152,6 +158,53 @@ def verilog(unit: Unit) -> str:
         If the conversion fails.
     """
     return _header(unit) + _convert(unit)
+
+
+@cache
+def _sources() -> str:
+    """Return all source text that the Verilog of any unit is made of."""
+    hdl = Path(__file__).parent
+    paths = [*sorted(hdl.rglob("*.py")), hdl.parent / "golden" / "format.py"]
+    return "".join(path.read_text() for path in paths)
+
+
+def kept_verilog(unit: Unit, cached: Path = CACHED) -> str:
+    """Return a unit as Verilog-2001, generated or generated before of the same sources.
+
+    Parameters
+    ----------
+    unit : Unit
+        A row of `hdl.configs`, or one like them.
+    cached : Path
+        Folder of what was generated before.
+
+    Raises
+    ------
+    ExportError
+        If the conversion fails.
+    OSError
+        If the folder cannot be written.
+    """
+    parameters = re.sub(r" at 0x\w+", "", repr(unit.parameters))
+    made_of = [_sources(), _SCRIPT, _header(unit), unit.component.__qualname__, parameters]
+    return kept(cached, unit.module, made_of, lambda: {"verilog": verilog(unit)})["verilog"]
+
+
+def _parts(text: str) -> list[dict[str, object]]:
+    """Return what the manifest says of the parts in a unit's Verilog."""
+    modules = dict(re.findall(r"(?ms)^module (\w+)\((.*?)^endmodule", text))
+    return [
+        {
+            "module": module,
+            "summary": summary,
+            "instances": {
+                within: count
+                for within, body in modules.items()
+                if (count := len(re.findall(rf"(?m)^  {module} \w+ \($", body)))
+            },
+        }
+        for module, summary in re.findall(r"(?m)^// (\w+__\w+): (.*)\nmodule ", text)
+    ]
 
 
 def entry(unit: Unit, text: str) -> dict[str, object]:
@@ -176,6 +229,7 @@ def entry(unit: Unit, text: str) -> dict[str, object]:
             }
             for name, port in unit.ports.items()
         ],
+        "parts": _parts(text),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
 
@@ -199,7 +253,7 @@ def texts(units: list[Unit]) -> dict[str, str]:
         If a conversion fails.
     """
     with ThreadPoolExecutor() as pool:  # a process each: its bytes must not depend on the others
-        written = list(pool.map(verilog, units))
+        written = list(pool.map(kept_verilog, units))
     modules = [entry(unit, text) for unit, text in zip(units, written, strict=True)]
     manifest = {"hif8": version("hif8"), "tool_versions": tool_versions(), "modules": modules}
     named = zip((module["file"] for module in modules), written, strict=True)

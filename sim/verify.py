@@ -30,7 +30,7 @@ from .. import files
 from ..golden.describe import describe
 from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
-from ..hdl.export import verilog
+from ..hdl.export import kept_verilog
 from ..hdl.layouts import Port
 from . import coverage, lanes
 from .bench import JOB_VARIABLE, Arrays, Job
@@ -119,8 +119,8 @@ def lane_count(unit: Unit, name: str) -> int:
 
 @cache
 def exported(unit: Unit) -> str:
-    """Return a unit's exported Verilog, generated once a process."""
-    return verilog(unit)
+    """Return a unit's exported Verilog, read once a process."""
+    return kept_verilog(unit)
 
 
 def digest(unit: Unit, text: str = "") -> str:
