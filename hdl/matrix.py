@@ -144,13 +144,14 @@ class MatrixEngine(StreamUnit):
             m.d.sync += left.eq(left - 1)
 
         control = {"first": first, "taken": taken, "done": done, "goes": goes}
-        tops = [Signal(self.cols * self._state.size, name=f"top_{r}") for r in range(self.rows)]
-        # The last row has none below: its sums stay.
-        for r, below in enumerate((*tops[1:], tops[-1])):
-            pins = {"a": a[r], "b": Cat(b), "below": below, **control}
-            m.d.comb += tops[r].eq(self._row.place(m, f"row_{r}", pins)["tops"])
+        last = top = Signal(self.cols * self._state.size, name="bottom")
+        for r in reversed(range(self.rows)):
+            pins = {"a": a[r], "b": Cat(b), "below": top, **control}
+            top = self._row.place(m, f"row_{r}", pins)["tops"].as_value()
+            if r + 1 == self.rows:  # it has none below: its sums stay
+                m.d.comb += last.eq(top)
         options = held(m, done, {name: beat[name] for name in self.options}, self.latency)
-        self._read_out(m, row, last_row, tops[0], options, o)
+        self._read_out(m, row, last_row, top, options, o)
 
     @cached_property
     def _state(self) -> data.StructLayout:

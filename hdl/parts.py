@@ -16,6 +16,7 @@ from amaranth.hdl import (
     Elaboratable,
     Instance,
     Module,
+    Shape,
     ShapeLike,
     Signal,
     Value,
@@ -67,22 +68,37 @@ class Part:
         dict of Value
             The outputs.
         """
-        pins = self.pins(f"{name}_")
-        m.submodules[name] = _Copy(self, pins)
-        m.d.comb += [pins[pin].eq(value) for pin, value in inputs.items()]
-        return {pin: pins[pin] for pin in self.outputs}
+        pins = {pin: shaped(inputs[pin], shape) for pin, shape in self.inputs.items()}
+        outputs = _signals(self.outputs, f"{name}_")
+        m.submodules[name] = _Copy(self, pins, outputs)
+        return outputs
 
-    def pins(self, prefix: str = "") -> dict[str, Signal]:
-        """Return signals for the ports of a copy, whose names begin with a prefix."""
-        shapes = self.inputs | self.outputs
-        return {pin: Signal(shape, name=f"{prefix}{pin}") for pin, shape in shapes.items()}
-
-    def module(self, pins: dict[str, Signal]) -> Module:
+    def module(self, inputs: Values, outputs: dict[str, Signal]) -> Module:
         """Return the logic between pins."""
         m = Module()
-        outputs = self.logic(m, {pin: pins[pin] for pin in self.inputs})
-        m.d.comb += [pins[pin].eq(value) for pin, value in outputs.items()]
+        m.d.comb += [outputs[pin].eq(value) for pin, value in self.logic(m, inputs).items()]
         return m
+
+
+def shaped(value: Value, shape: ShapeLike) -> Value | data.View:
+    """Return a value in a shape of the same width.
+
+    Raises
+    ------
+    ValueError
+        If it has another width.
+    """
+    bits, cast = Value.cast(value), Shape.cast(shape)
+    if len(bits) != cast.width:
+        raise ValueError(f"value must have {cast.width} bits, not {len(bits)}")
+    if isinstance(shape, data.Layout):
+        return shape(bits)
+    return bits.as_signed() if cast.signed else bits.as_unsigned()
+
+
+def _signals(pins: dict[str, ShapeLike], prefix: str = "") -> dict[str, Signal]:
+    """Return a signal for each pin, named after it."""
+    return {pin: Signal(shape, name=f"{prefix}{pin}") for pin, shape in pins.items()}
 
 
 def packed(fields: object, layout: data.StructLayout) -> Value:
@@ -93,15 +109,14 @@ def packed(fields: object, layout: data.StructLayout) -> Value:
 class _Copy(Elaboratable):
     """One copy of a part: its logic, or in an export an instance of the part's module."""
 
-    def __init__(self, part: Part, pins: dict[str, Signal]) -> None:
+    def __init__(self, part: Part, inputs: Values, outputs: dict[str, Signal]) -> None:
         self.part = part
-        self.pins = pins
+        self.inputs, self.outputs = inputs, outputs
 
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the copy."""
-        if isinstance(platform, Export):
-            return platform.instance(self.part, self.pins)
-        return self.part.module(self.pins)
+        build = platform.instance if isinstance(platform, Export) else Part.module
+        return build(self.part, self.inputs, self.outputs)
 
 
 class Export:
@@ -126,7 +141,7 @@ class Export:
         """Return the name of a part's module."""
         return f"{self._top}__{part.kind}"
 
-    def instance(self, part: Part, pins: dict[str, Signal]) -> Instance:
+    def instance(self, part: Part, inputs: Values, outputs: dict[str, Signal]) -> Instance:
         """Return an instance of a part's module between pins.
 
         Raises
@@ -138,8 +153,8 @@ class Export:
             if part.kind in (other.kind for other in self.parts):
                 raise ValueError(f"{self._top} must have one part of the kind {part.kind!r}")
             self.parts.append(part)
-        ports = {f"i_{pin}": pins[pin] for pin in part.inputs}
-        ports |= {f"o_{pin}": pins[pin] for pin in part.outputs}
+        ports = {f"i_{pin}": value for pin, value in inputs.items()}
+        ports |= {f"o_{pin}": value for pin, value in outputs.items()}
         clock = {"i_clk": ClockSignal()} if part.clocked else {}
         return Instance(self.module(part), **clock, **ports)
 
@@ -147,8 +162,8 @@ class Export:
         """Yield RTLIL of a unit and of each of its parts, and their ports in order."""
         yield rtlil.convert(unit, name=self._top, platform=self, emit_src=False), [*unit.ports]
         for part in self.parts:  # it grows: a part may have parts
-            ports = part.pins()
-            m = part.module(ports)
+            inputs, outputs = _signals(part.inputs), _signals(part.outputs)
+            m, ports = part.module(inputs, outputs), inputs | outputs
             if part.clocked:
                 m.domains.sync = domain = ClockDomain(reset_less=True)
                 ports = {"clk": domain.clk} | ports
