@@ -374,12 +374,12 @@ def verify(
 ) -> None:
     """Simulate units and compare every output bit with the golden model."""
     from .hdl.baselines import ROWS
-    from .hdl.configs import select
+    from .hdl.configs import SMALL, select
     from .sim import verify as sim_verify
     from .toolchain import simulators
     from .toolchain.program import ToolError
 
-    chosen = select(units or (), ROWS)
+    chosen = select(units or (), ROWS, SMALL)
     for name in sim or ():
         reason = simulators.simulator(name).missing()
         if reason:
@@ -513,13 +513,13 @@ def netlist(
     build: Build = BUILD,
 ) -> None:
     """Map units to standard cells, run the netlists through the benches, prove they are the RTL."""
-    from .hdl.configs import select
+    from .hdl.configs import SMALL, UNITS, select
     from .sim import netlists
     from .toolchain import simulators
     from .toolchain.program import ToolError
     from .toolchain.synthesis import Library
 
-    chosen, names = select(units or ()), sim or ["verilator"]
+    chosen, names = select(units or (), UNITS, SMALL), sim or ["verilator"]
     for name in names:
         reason = simulators.simulator(name).missing()
         if reason:

@@ -25,7 +25,6 @@ from .analysis import (
     digits,
     figures,
     learning,
-    origin,
     report,
     results,
     values,
@@ -274,21 +273,10 @@ def write_report(build: Path, step: Callable[[str], None]) -> Path:
 
 
 def _exported(build: Path, step: Callable[[str], None]) -> dict[str, Any]:
-    """Return the manifest of every unit's Verilog, which is written if its sources have changed."""
-    kept = build / "verilog" / "all_units.json"
-    made_of = origin.digest("hif8.hdl.export")
-    try:
-        known = json.loads(kept.read_text())
-        there = all((kept.parent / m["file"]).exists() for m in known["manifest"]["modules"])
-        if there and known["made_of"] == made_of:
-            return known["manifest"]
-    except (OSError, ValueError, KeyError):
-        pass
+    """Write every unit's Verilog, and return the manifest."""
     step("Verilog of every unit")
     export.export(list(UNITS.values()), build / "verilog")
-    manifest = json.loads((build / "verilog" / export.MANIFEST).read_text())
-    files.write(kept, json.dumps({"made_of": made_of, "manifest": manifest}).encode())
-    return manifest
+    return json.loads((build / "verilog" / export.MANIFEST).read_text())
 
 
 def _current(

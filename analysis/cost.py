@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..hdl import baselines, export
+from ..hdl import export
 from ..hdl.baselines import BASELINES
 from ..hdl.configs import UNITS, Unit
 from ..toolchain import fpga, pool, sta, synthesis, yosys
-from ..toolchain.cache import kept
 from ..toolchain.synthesis import Library
-from . import origin
 from .cost_growth import UNEXPORTED
 
 RESULTS = "cost.json"
@@ -137,20 +135,10 @@ class Cost:
         return cls([by_name[unit.name] for unit in units], tool_versions(), library.name)
 
 
-def verilog(unit: Unit, cached: Path) -> dict[str, Any]:
+def verilog(unit: Unit) -> dict[str, Any]:
     """Return what the manifest says of a unit, and its Verilog as ``text``."""
-
-    def make() -> dict[str, Any]:
-        text = export.verilog(unit)
-        return export.entry(unit, text) | {"text": text}
-
-    made_of = [
-        *(origin.digest(module.__name__) for module in (export, baselines)),
-        unit.name,
-        unit.component.__qualname__,
-        re.sub(r" at 0x\w+", "", repr(unit.parameters)),
-    ]
-    return kept(cached, f"{unit.module}-verilog", made_of, make)
+    text = export.kept_verilog(unit)
+    return export.entry(unit, text) | {"text": text}
 
 
 def kind(unit: Unit) -> str:
@@ -177,7 +165,7 @@ def devices(unit: Unit) -> list[fpga.Device]:
 
 def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
     """Run the tools on one unit."""
-    entry = verilog(unit, cached)
+    entry = verilog(unit)
     text, module = entry["text"], unit.module
     netlist = synthesis.synthesise(text, module, library, cached)
     if sta.STA.missing:
@@ -229,7 +217,7 @@ def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
         For a shell in the folder that the first one changes to.
     """
     cached, folder = build / "cost" / "kept", build / "cost" / unit.name
-    entry = verilog(unit, cached)
+    entry = verilog(unit)
     text, module = entry["text"], unit.module
     netlist = synthesis.synthesise(text, module, library, cached)
     given = synthesis.inputs(text, module, library)
@@ -268,7 +256,9 @@ def select(names: Sequence[str] = (), *, slow: bool = False) -> list[Unit]:
     for name in names:
         if name not in every:
             raise ValueError(f"unit must be one of {', '.join(every)}, not {name!r}")
-    chosen = [name for name, unit in every.items() if slow or not _is_slow(unit)]
+    chosen = [
+        name for name, unit in every.items() if not unit.large and (slow or not _is_slow(unit))
+    ]
     return [every[name] for name in dict.fromkeys(names or chosen)]
 
 

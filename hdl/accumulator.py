@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two ways to add up exact products: a fixed-point sum that never rounds, and an FP32 word.
 
-Imports `golden.format`, `hdl.layouts`, `hdl.shifts`, `hdl.slots` and `hdl.unit`. Both are logic
-without registers in the same parts, so that whatever multiplies and adds takes the one or the
-other: `state` says what the state is, `addend` puts the products of a beat together, and `next`
-adds that to a state. Where a part may be cut by registers it calls `stage`.
+Both are logic without registers with the same methods, so that whatever multiplies and adds takes
+the one or the other: `state` says what the state is, `addend` puts the products of a beat together,
+and `next` adds that to a state. Where a part may be cut by registers it calls `stage`.
 """
 
 from functools import reduce
@@ -19,12 +18,16 @@ from amaranth.utils import ceil_log2
 
 from ..golden import format as f
 from .layouts import SUM_FLAGS, Operand, Port, float_layout, word_port
+from .parts import Part, packed
 from .shifts import any_of_fours, normalise, shift_right
 from .slots import placed, turned
-from .unit import Stage, Values, named
+from .unit import Stage, Values, named, payload
 
 MAX_PRODUCTS = 1 << 20
 """How many products an exact sum has room for, unless the user asks for another number."""
+
+GROUPS = range(8, 3, -1)
+"""How many products may be added up in a part of their own, the best number first."""
 
 
 def exact_width(operand: Operand, max_products: int) -> int:
@@ -38,23 +41,65 @@ def exact_width(operand: Operand, max_products: int) -> int:
 
 
 def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> Values:
-    """Add the logic that adds up the finite products of a beat, exactly.
+    """Add the logic that adds up the products of a beat, exactly: the finite ones, and the flags.
+
+    A product at its place is a part. Where the products are many, so is a group of them, added up.
 
     Returns
     -------
     dict of Value
-        ``total``, signed, in units of 2^product_unit.
+        ``total``, signed, in units of 2^product_unit; and `any_flags`.
     """
-    terms = [
-        placed(m, operand, turned(m, operand, product, f"product_{k}"), f"product_{k}")
-        for k, product in enumerate(products)
-    ]
+    layout = payload(operand.product())
     sign = 1 << operand.product_width
-    total = Signal(signed(operand.product_width + 1 + ceil_log2(len(terms))), name="total")
-    # Each number with its sign bit inverted is one without a sign, and greater by twice that bit.
-    raised = [term["total"].as_unsigned() ^ sign for term in terms]
-    m.d.comb += total.eq(sum(raised) + sum(term["carry"] for term in terms) - sign * len(terms))
-    return {"total": total}
+    term = Part(
+        "term",
+        "a product at its place in the fixed-point sum",
+        {"product": layout},
+        {"raised": operand.product_width + 1, "carry": 1},
+        lambda m, pins: _term(m, operand, pins["product"]),
+    )
+
+    def add(m: Module, products: list[PureInterface]) -> Values:
+        """Add up some products: each is raised by `sign`, and so is above zero."""
+        terms = [
+            term.place(m, f"term_{k}", {"product": packed(product, layout)})
+            for k, product in enumerate(products)
+        ]
+        raised = sum(one["raised"] for one in terms) + sum(one["carry"] for one in terms)
+        return {"raised": raised, **any_flags(products)}
+
+    size = next((n for n in GROUPS if len(products) % n == 0 and n < len(products)), 0)
+    if size:
+        group = Part(
+            "group",
+            f"the exact sum of {size} products",
+            {"products": data.ArrayLayout(layout, size)},
+            {"raised": operand.product_width + 1 + ceil_log2(size), **dict.fromkeys(SUM_FLAGS, 1)},
+            lambda m, pins: add(m, [*pins["products"]]),
+        )
+        groups = [
+            group.place(
+                m,
+                f"group_{k // size}",
+                {"products": Cat(packed(product, layout) for product in products[k : k + size])},
+            )
+            for k in range(0, len(products), size)
+        ]
+        beat = {"raised": sum(one["raised"] for one in groups)}
+        beat |= {flag: reduce(or_, (one[flag] for one in groups)) for flag in SUM_FLAGS}
+    else:
+        beat = add(m, products)
+    total = Signal(signed(operand.product_width + 1 + ceil_log2(len(products))), name="total")
+    m.d.comb += total.eq(beat.pop("raised") - sign * len(products))
+    return {"total": total, **beat}
+
+
+def _term(m: Module, operand: Operand, product: PureInterface) -> Values:
+    """Put a product in its place; with its sign bit inverted, it is greater by twice that bit."""
+    term = placed(m, operand, turned(m, operand, product, "product"), "product")
+    raised = term["total"].as_unsigned() ^ (1 << operand.product_width)
+    return {"raised": raised, "carry": term["carry"]}
 
 
 def any_flags(products: list[PureInterface]) -> Values:
@@ -122,10 +167,9 @@ class Exact:
 
     def addend(self, m: Module, products: list[PureInterface], stage: Stage) -> Values:
         """Build the exact sum of a beat's products; of one alone, what `slots.placed` asks for."""
-        if len(products) == 1:
-            values = turned(m, self.operand, products[0], "product")
-        else:
-            values = fixed_point(m, self.operand, products)
+        if len(products) > 1:
+            return stage(fixed_point(m, self.operand, products))
+        values = turned(m, self.operand, products[0], "product")
         return stage({**values, **any_flags(products)})
 
     def put(self, m: Module, addend: Values) -> Values:
@@ -243,7 +287,7 @@ class Fp32:
             sign, nan, inf = product.sign, product.nan, product.inf
             significand, exponent = normalise_product(m, product)
         else:
-            cut = stage({**fixed_point(m, self.operand, products), **any_flags(products)})
+            cut = stage(fixed_point(m, self.operand, products))
             plus, minus = cut["plus_inf"], cut["minus_inf"]
             nan, inf = cut["nan"] | plus & minus, plus | minus
             total = cut["total"]

@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Port, signature
-from .unit import CLOCKED, Combinational, Stage, StreamUnit, Values, lend, made
+from .unit import CLOCKED, Combinational, Stage, StreamUnit, Values, made
 
 _FRAMED = "frame_last"
 
@@ -35,7 +35,6 @@ class Framed(Combinational):
 
     def logic(self, m: Module, inputs: Values, stage: Stage) -> Values:
         """Build the unit's logic; at every cut the mark goes with the values."""
-        lend(self.unit)
         last = inputs["last"]
 
         def both(values: Values) -> Values:
@@ -144,7 +143,6 @@ class AxiStream(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the unit between streams made of the ports."""
         m = Module()
-        lend(self.unit)
         i = self.unit.i.signature.flip().create(path=("i",))
         o = self.unit.o.signature.create(path=("o",))
         m.d.comb += [

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 """The units: every named configuration that is exported, verified and costed, one row each.
 
@@ -9,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 from ..golden.format import BF16, FP16, FP32
@@ -50,6 +50,8 @@ class Unit:
         Begins the module's name.
     format : str
         The format that it is for.
+    large : bool
+        Whether it takes too long, in simulation or synthesis, for what runs every unit.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Unit:
     core: "Unit | None" = None
     prefix: str = "hif8"
     format: str = "HiFloat8 (HiF8), arXiv 2409.16626"
+    large: bool = False
 
     @property
     def module(self) -> str:
@@ -73,10 +76,8 @@ class Unit:
 
     @cached_property
     def _component(self) -> wiring.Component:
-        """One instance, to be asked about itself; elaborated, for Amaranth warns of unused ones."""
-        component = self.build()
-        Fragment.get(component, None)
-        return component
+        """One instance, to be asked about itself."""
+        return self.build()
 
     @property
     def ports(self) -> dict[str, Port]:
@@ -247,9 +248,14 @@ def _readouts() -> Iterator[Unit]:
 
 
 def _engines() -> Iterator[Unit]:
-    """Yield the matrix engines: the one that runs a network, and small ones of every kind."""
+    """Yield the matrix engines: the one that runs a network, small ones of every kind, and large.
+
+    The exported text of large ones is short, but a simulator or Yosys has all of their cells.
+    """
     for size, accumulator, output in (
         (8, "exact", "fp32"),
+        (16, "exact", "fp32"),
+        (32, "exact", "fp32"),
         (4, "exact", "hif8"),
         (4, "fp32", "fp32"),
         (4, "fp32", "hif8"),
@@ -267,6 +273,7 @@ def _engines() -> Iterator[Unit]:
                 "accumulator": accumulator,
                 "output": output,
             },
+            large=size > 8,
         )
 
 
@@ -315,8 +322,16 @@ def _rows() -> Iterator[Unit]:
 UNITS = {unit.name: unit for unit in _rows()}
 
 
-def select(names: Iterable[str] = (), among: dict[str, Unit] = UNITS) -> list[Unit]:
-    """Return the rows of the given names, all that are exported if none is given.
+SMALL = {name: unit for name, unit in UNITS.items() if not unit.large}
+"""The units that a command may run one after the other."""
+
+
+def select(
+    names: Iterable[str] = (),
+    among: dict[str, Unit] = UNITS,
+    every: Iterable[str] = tuple(UNITS),
+) -> list[Unit]:
+    """Return the rows of the given names.
 
     Parameters
     ----------
@@ -324,13 +339,15 @@ def select(names: Iterable[str] = (), among: dict[str, Unit] = UNITS) -> list[Un
         Names of rows.
     among : dict of Unit
         The rows that may be named.
+    every : iterable of str
+        Names of the rows if none is given; by default of all that are exported.
 
     Raises
     ------
     ValueError
         If there is no such unit.
     """
-    names = list(names) or list(UNITS)
+    names = list(names) or list(every)
     for name in names:
         if name not in among:
             raise ValueError(f"unit must be one of {', '.join(among)}, not {name!r}")

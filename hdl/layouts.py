@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 """The shapes that bits take: HiF8 codes, IEEE words, unpacked values, products.
 
@@ -6,9 +7,10 @@ Imports `golden.format`. This is the only place where a bit position is written 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Shape, Value, signed
+from amaranth.hdl import Module, Shape, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Flow, In, Member, Out, PureInterface, Signature
 
@@ -145,6 +147,12 @@ class Operand:
     max_exponent: int
     max_significand: int
     decode: Callable[[Module, Value, str], PureInterface]
+
+    @cached_property
+    def unpacked(self) -> data.StructLayout:
+        """The layout of a decoded value: `UNPACKED`, in the widths of the format's decoder."""
+        value = self.decode(Module(), Signal(self.width), "value")
+        return data.StructLayout({name: getattr(value, name).shape() for name in UNPACKED})
 
     @property
     def product_unit(self) -> int:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multiply and accumulate: a stream of products, a sum for every marked vector.
-
-Imports `hdl.accumulator`, `hdl.decoder`, `hdl.multiplier`, `hdl.layouts` and `hdl.unit`.
-"""
+"""Multiply and accumulate: a stream of products, a sum for every marked vector."""
 
 from collections.abc import Callable, Iterable
 
@@ -216,16 +213,24 @@ class SumOfProducts(StreamUnit):
             for k, code in enumerate(self.operand.codes(i.payload[name]))
         }
         decoded = hold(
-            {key: self.operand.decode(m, code, f"decoded_{key}") for key, code in codes.items()},
+            {key: self.decode(m, code, f"decoded_{key}") for key, code in codes.items()},
             UNPACKED,
             stage,
         )
         lanes = range(len(codes) // 2)
         products = {
-            str(k): multiply(m, decoded[f"a_{k}"], decoded[f"b_{k}"], self.operand, f"product_{k}")
+            str(k): self.multiply(m, decoded[f"a_{k}"], decoded[f"b_{k}"], f"product_{k}")
             for k in lanes
         }
         return list(hold(products, self.operand.product(), stage).values())
+
+    def decode(self, m: Module, code: Value, name: str) -> PureInterface:
+        """Decode an operand."""
+        return self.operand.decode(m, code, name)
+
+    def multiply(self, m: Module, a: PureInterface, b: PureInterface, name: str) -> PureInterface:
+        """Multiply two decoded operands."""
+        return multiply(m, a, b, self.operand, name)
 
 
 class Fields:

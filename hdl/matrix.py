@@ -1,24 +1,29 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 """A matrix engine: tiles of a matrix product, output-stationary.
 
-Imports `hdl.accumulator`, `hdl.decoder`, `hdl.mac`, `hdl.multiplier`, `hdl.readout`, `hdl.layouts`
-and `hdl.unit`.
+A cell of the tile, a row of them, the decoder of an operand and the read-out of a column are parts.
 """
 
-from collections.abc import Iterator
+from functools import cached_property
 
 from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import data
 from amaranth.lib.wiring import Out, PureInterface
 
 from .accumulator import choose
 from .decoder import HIF8
-from .layouts import UNPACKED, Operand, Port
+from .layouts import Operand, Port
 from .mac import MARKERS, Fields
 from .multiplier import multiply
+from .parts import Part, packed
 from .readout import Readout
-from .unit import Pipeline, StreamUnit, Values, held, lend
+from .unit import Pipeline, StreamUnit, Values, held, payload
 
 SIZES = range(1, 65)
+
+CONTROL = {"first": 1, "taken": 1, "done": 1, "goes": 1}
+"""What tells every cell: a tile begins, a beat is taken, it ends a tile, and the rows move up."""
 
 
 class MatrixEngine(StreamUnit):
@@ -111,12 +116,15 @@ class MatrixEngine(StreamUnit):
     def flow(self, m: Module, i: PureInterface, o: PureInterface) -> None:
         """Build the engine: decode, accumulate, hand over, read out."""
         pipe = Pipeline(m, i)
-        beat = pipe.register(
-            {
-                **self._decoded(m, i, "a"),
-                **self._decoded(m, i, "b"),
-                **{name: i.payload[name] for name in ("last", *self.options)},
-            }
+        moves, _ = pipe.advance()
+        passed = {name: i.payload[name] for name in ("last", *self.options)}
+        beat = held(m, moves, passed, 1)
+        a, b = (
+            [
+                self._operand.place(m, f"{name}_{k}", {"code": code, "moves": moves})["value"]
+                for k, code in enumerate(self.operand.codes(i.payload[name]))
+            ]
+            for name in ("a", "b")
         )
 
         # A finished tile stays until its rows have gone; the last beat of the next waits for that.
@@ -135,75 +143,151 @@ class MatrixEngine(StreamUnit):
         with m.Elif(goes):
             m.d.sync += left.eq(left - 1)
 
-        tile = [
-            [self._registers(f"held_{r}_{c}") for c in range(self.cols)] for r in range(self.rows)
-        ]
-        for r in range(self.rows):
-            for c in range(self.cols):
-                added = self._cell(m, beat, first, taken, r, c)
-                cell = tile[r][c]
-                with m.If(done):
-                    m.d.sync += [cell[name].eq(added[name]) for name in cell]
-                if r + 1 < self.rows:
-                    with m.Elif(goes):
-                        m.d.sync += [cell[name].eq(tile[r + 1][c][name]) for name in cell]
+        control = {"first": first, "taken": taken, "done": done, "goes": goes}
+        last = top = Signal(self.cols * self._state.size, name="bottom")
+        for r in reversed(range(self.rows)):
+            pins = {"a": a[r], "b": Cat(b), "below": top, **control}
+            top = self._row.place(m, f"row_{r}", pins)["tops"].as_value()
+            if r + 1 == self.rows:  # it has none below: its sums stay
+                m.d.comb += last.eq(top)
         options = held(m, done, {name: beat[name] for name in self.options}, self.latency)
-        self._read_out(m, row, last_row, tile[0], options, o)
+        self._read_out(m, row, last_row, top, options, o)
 
-    def _decoded(self, m: Module, i: PureInterface, name: str) -> Values:
-        """Return all fields of the decoded codes of an input."""
-        fields = {}
-        for k, code in enumerate(self.operand.codes(i.payload[name])):
-            value = self.operand.decode(m, code, f"decoded_{name}_{k}")
-            fields |= {f"{name}_{k}_{field}": getattr(value, field) for field in UNPACKED}
-        return fields
+    @cached_property
+    def _state(self) -> data.StructLayout:
+        """The layout of a state of the accumulator."""
+        return payload(self.sum.state)
 
-    def _registers(self, name: str) -> dict[str, Signal]:
-        """Return registers for a state of the accumulator."""
-        return {
-            key: Signal(port.member.shape, name=f"{name}_{key}", reset_less=True)
-            for key, port in self.sum.state.items()
-        }
-
-    def _cell(self, m: Module, beat: Values, first: Value, taken: Value, r: int, c: int) -> Values:
-        """Build the sum at a place of the tile; return what it is with this beat's product."""
-        a, b = (
-            Fields({field: beat[f"{name}_{k}_{field}"] for field in UNPACKED})
-            for name, k in (("a", r), ("b", c))
+    @cached_property
+    def _operand(self) -> Part:
+        """What decodes a code."""
+        return Part(
+            "operand",
+            "a decoder, and the register of what it gives",
+            {"code": self.operand.width, "moves": 1},
+            {"value": self.operand.unpacked},
+            self._decode,
+            clocked=True,
         )
-        product = multiply(m, a, b, self.operand, f"product_{r}_{c}")
+
+    def _decode(self, m: Module, pins: Values) -> Values:
+        """Decode a code."""
+        decoded = self.operand.decode(m, pins["code"], "decoded")
+        return held(m, pins["moves"], {"value": packed(decoded, self.operand.unpacked)}, 1)
+
+    @cached_property
+    def _row(self) -> Part:
+        """A row of cells."""
+        return Part(
+            "row",
+            "a row of cells, which share the operand of A",
+            {
+                "a": self.operand.unpacked,
+                "b": data.ArrayLayout(self.operand.unpacked, self.cols),
+                "below": data.ArrayLayout(self._state, self.cols),
+                **CONTROL,
+            },
+            {"tops": data.ArrayLayout(self._state, self.cols)},
+            self._cells,
+            clocked=True,
+        )
+
+    def _cells(self, m: Module, pins: Values) -> Values:
+        """Build a row of cells."""
+        control = {name: pins[name] for name in ("a", *CONTROL)}
+        cells = [
+            self._cell.place(m, f"cell_{c}", {"b": pins["b"][c], "below": below, **control})
+            for c, below in enumerate(pins["below"])
+        ]
+        return {"tops": Cat(cell["top"] for cell in cells)}
+
+    @cached_property
+    def _cell(self) -> Part:
+        """One sum of the tile."""
+        return Part(
+            "cell",
+            "multiply and accumulate; a finished sum is held, and moves up row by row",
+            {
+                "a": self.operand.unpacked,
+                "b": self.operand.unpacked,
+                "below": self._state,
+                **CONTROL,
+            },
+            {"top": self._state},
+            self._accumulate,
+            clocked=True,
+        )
+
+    def _accumulate(self, m: Module, pins: Values) -> Values:
+        """Build the sum at a place of the tile, and where it is held when it is finished."""
+        product = multiply(m, pins["a"], pins["b"], self.operand, "product")
         addend = self.sum.addend(m, [product], _uncut)
-        state = self._registers(f"cell_{r}_{c}")
-        after = self.sum.next(m, state, addend, first=first, taken=taken, name=f"product_{r}_{c}")
-        m.d.sync += [value.eq(after[name]) for name, value in state.items()]
-        return after
+        sums, tops = (
+            {
+                name: Signal(port.member.shape, name=f"{kind}_{name}", reset_less=True)
+                for name, port in self.sum.state.items()
+            }
+            for kind in ("cell", "held")
+        )
+        first, taken = pins["first"], pins["taken"]
+        after = self.sum.next(m, sums, addend, first=first, taken=taken, name="product")
+        m.d.sync += [value.eq(after[name]) for name, value in sums.items()]
+        with m.If(pins["done"]):
+            m.d.sync += [value.eq(after[name]) for name, value in tops.items()]
+        with m.Elif(pins["goes"]):
+            m.d.sync += [value.eq(pins["below"][name]) for name, value in tops.items()]
+        return {"top": Cat(tops.values())}
 
     def _read_out(
         self,
         m: Module,
         row: Fields,
         last_row: Value,
-        sums: list[Values],
+        top: Value,
         options: Values,
         o: PureInterface,
     ) -> None:
         """Build the read-out of a row, all columns in step."""
-        lend(self.readout)
         pipe = Pipeline(m, row)
-        registers = self.latency - 2
-        moves = [pipe.advance()[0] for _ in range(registers)]
-        words = []
-        for state in sums:
-            cuts = iter(range(registers - self.readout.stages, registers))
-
-            def stage(values: Values, cuts: Iterator[int] = cuts) -> Values:
-                k = next(cuts)
-                return values if k < 0 else held(m, moves[k], values, k + 3)
-
-            words.append(self.readout.logic(m, {**state, **options}, stage)[self.word])
-        for k in range(registers):
-            last_row = held(m, moves[k], {"last_row": last_row}, k + 3)["last_row"]
+        moves = [pipe.advance()[0] for _ in range(self.latency - 2)]
+        pins = {"moves": Cat(moves), **options}
+        states = [top.word_select(c, self._state.size) for c in range(self.cols)]
+        words = [
+            self._column.place(m, f"column_{c}", {"state": state, **pins})[self.word]
+            for c, state in enumerate(states)
+        ]
+        for k, move in enumerate(moves, start=3):
+            last_row = held(m, move, {"last_row": last_row}, k)["last_row"]
         pipe.finish(o, {"c": Cat(words), "last_row": last_row})
+
+    @cached_property
+    def _column(self) -> Part:
+        """The read-out of a column."""
+        return Part(
+            "readout",
+            "scale and round the sum at the top of a column",
+            {
+                "state": self._state,
+                **{name: port.member.shape for name, port in self.options.items()},
+                "moves": self.latency - 2,
+            },
+            {self.word: self.readout.outputs[self.word].member.shape},
+            self._column_of,
+            clocked=True,
+        )
+
+    def _column_of(self, m: Module, pins: Values) -> Values:
+        """Build the read-out of a column."""
+        state, moves = pins["state"], pins["moves"]
+        cuts = iter(range(len(moves) - self.readout.stages, len(moves)))
+
+        def stage(values: Values) -> Values:
+            k = next(cuts)
+            return values if k < 0 else held(m, moves[k], values, k + 3)
+
+        inputs = {name: state[name] for name in self.sum.state}
+        inputs |= {name: pins[name] for name in self.options}
+        return self.readout.logic(m, inputs, stage)
 
 
 def _uncut(values: Values) -> Values:

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 """A sum to a word: scaled by a power of two, rounded once, to FP32 or to HiF8.
 
@@ -15,7 +16,7 @@ from .decoder import HIF8
 from .encoder import Encoder
 from .layouts import Operand, Port, float_layout, word_port
 from .shifts import normalise
-from .unit import Combinational, Stage, Values, lend
+from .unit import Combinational, Stage, Values
 
 SCALE = Port(In(signed(6)), "two's complement s, -32 to 31: the sum times 2^s is read out")
 OUTPUTS = ("fp32", "hif8")
@@ -94,7 +95,6 @@ class Readout(Combinational):
             word = _scaled(m, inputs)
         if not self.encoder:
             return stage({"x": word})
-        lend(self.encoder)
         options = {name: cut[name] for name in self.encoder.inputs if name != "x"}
         return self.encoder.logic(m, {"x": word, **options}, stage)
 

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 """What units have in common: combinational logic that a pipeline may cut, and the pipeline.
 
@@ -14,7 +15,6 @@ from amaranth.hdl import (
     ClockDomain,
     Const,
     Elaboratable,
-    Fragment,
     Module,
     Shape,
     Signal,
@@ -312,14 +312,8 @@ class Streamed(StreamUnit):
         def stage(values: Values) -> Values:
             return values if next(cuts) < 0 else pipe.register(values)
 
-        lend(self.unit)
         fields = {name: i.payload[name] for name in self.unit.inputs}
         pipe.finish(o, self.unit.logic(m, fields, stage))
-
-
-def lend(component: wiring.Component) -> None:
-    """Elaborate a component whose logic is used elsewhere, or Amaranth would call it unused."""
-    Fragment.get(component, None)
 
 
 def made(
@@ -392,7 +386,6 @@ class StreamPorts(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the unit between streams made of the ports."""
         m = Module()
-        lend(self.unit)
         i = self.unit.i.signature.flip().create(path=("i",))
         o = self.unit.o.signature.create(path=("o",))
         m.d.comb += [
@@ -449,7 +442,6 @@ class Core(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the unit, always offered a beat and relieved of its sum."""
         m = Module()
-        lend(self.unit)
         m.domains.sync = domain = ClockDomain(reset_less=True)
         domain.clk = self.clk
         i = self.unit.i.signature.flip().create(path=("i",))

@@ -22,7 +22,7 @@ from .. import files
 from ..golden.describe import describe
 from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
-from ..hdl.export import verilog
+from ..hdl.export import kept_verilog
 from ..hdl.layouts import Port
 from ..toolchain import pool, program
 from ..toolchain.cache import kept_folder
@@ -111,8 +111,8 @@ def lane_count(unit: Unit, name: str) -> int:
 
 @cache
 def exported(unit: Unit) -> str:
-    """Return a unit's exported Verilog, generated once a process."""
-    return verilog(unit)
+    """Return a unit's exported Verilog, read once a process."""
+    return kept_verilog(unit)
 
 
 def digest(unit: Unit, text: str = "") -> str:

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 """The datapath's parts for any operand: decoder, multiplier, and sums under a select.
 
@@ -12,7 +13,7 @@ from amaranth.lib.wiring import PureInterface
 from ..layouts import Operand, Port
 from ..mac import SumOfProducts
 from ..multiplier import multiply
-from ..unit import Combinational, Stage, StreamUnit, Values, lend
+from ..unit import Combinational, Stage, StreamUnit, Values
 from .fields import SELECT, WIDTH, unpacked
 
 
@@ -124,7 +125,6 @@ class Sums(StreamUnit):
 
     def flow(self, m: Module, i: PureInterface, o: PureInterface) -> None:
         """Put the select above every code."""
-        lend(self.sums)
         inner = self.sums.i.signature.flip().create(path=("selected",))
         m.d.comb += [inner.valid.eq(i.valid), i.ready.eq(inner.ready)]
         inputs = {name: i.payload[name] for name in self.inputs}

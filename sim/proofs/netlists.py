@@ -130,7 +130,8 @@ def _everted(netlist: Netlist, library: Library) -> tuple[str, list[str]]:
             if nets.get(pins[0]) != "clk":
                 raise ToolError(f"a register of {netlist.top} is not clocked by clk")
             now, after = f"now[{len(driven)}]", f"next[{len(driven)}]"
-            driven.append(nets[pins[2]].strip())
+            # A net within a part is written as an escaped name, `\part.net [0]`.
+            driven.append(re.sub(r"^\\(\S+) *", r"\1", nets[pins[2]].strip()))
             return f"  assign {nets[pins[2]]} = {now};\n  assign {after} = {nets[pins[1]]};\n"
 
         text = re.sub(rf"(?m)^  {cell} \S+ +\(\n((?:    \..*\n)+)  \);\n", turned, text)

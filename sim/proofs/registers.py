@@ -27,7 +27,18 @@ def widths(text: str) -> dict[str, int]:
 
 
 def everted(text: str) -> str:
-    """Return exported Verilog without registers: what they hold and will hold are ports."""
+    """Return exported Verilog without registers: what they hold and will hold are ports.
+
+    The unit's own module may have registers, its parts may not.
+
+    Raises
+    ------
+    ToolError
+        If a part has registers, or they are not written as they are exported.
+    """
+    text, end, parts = text.partition("endmodule\n")
+    if "posedge" in parts:
+        raise ToolError("registers within parts are not made ports: only those of the unit are")
     registers = widths(text)
     for name, width in registers.items():
         text = re.sub(
@@ -41,7 +52,7 @@ def everted(text: str) -> str:
     text, count = re.subn(r"(?m)^(module \w+\([^)]*)\);", rf"\1{ports});", text)
     if count != 1 or "posedge" in text:
         raise ToolError("the registers of the Verilog are not written as they are exported")
-    return text
+    return text + end + parts
 
 
 def unrolled(unit: Unit, text: str, cycles: int, given: dict[tuple[int, str], str]) -> str:

@@ -174,7 +174,7 @@ def test_the_kept_results_have_a_row_of_every_block_of_hif8(committed):
 @pytest.mark.parametrize("name", SMALL)
 def test_the_kept_results_are_of_the_verilog_of_now(committed, build, name):
     """If not: make cost."""
-    entry = cost.verilog(UNITS[name], build)
+    entry = cost.verilog(UNITS[name])
     assert committed.by_name[name].sha256 == entry["sha256"]
 
 

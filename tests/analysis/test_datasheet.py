@@ -101,6 +101,14 @@ def test_every_unit_has_a_page_that_is_whole_and_loads_nothing(name: str, tmp_pa
     assert len(read.addresses) == len(datasheet.PICTURES.get(name, ()))
 
 
+def test_a_page_tells_the_parts_of_its_file(tmp_path: Path) -> None:
+    module = export.entry(UNITS["dot4_exact"], export.kept_verilog(UNITS["dot4_exact"]))
+    words = Page(datasheet.render(module, results.read(tmp_path), TOOLS)).words
+    assert "8 in hif8_dot4_exact" in words
+    for part in module["parts"]:
+        assert f"{part['module']}{part['summary']}" in words
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_every_row_of_special_values_has_all_its_cells(name: str) -> None:
     table = specials.compute(UNITS[name])

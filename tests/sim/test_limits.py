@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import need
-from hif8.hdl.configs import UNITS
+from hif8.hdl.configs import SMALL, UNITS
 from hif8.sim import bench_limits, bench_matrix, bench_sum, verify
 
 LIMITED = [
     unit
-    for unit in UNITS.values()
+    for unit in SMALL.values()
     if unit.bench in ("sum", "matrix")
     and unit.max_products
     and unit.parameters.get("output") != "hif8"  # which has no such numbers

@@ -29,7 +29,7 @@ def sparing(name: str, register: str) -> str:
     text, count = re.subn(rf"\b{register} <= ([^;]+);", spared, text)
     assert count, f"{register} is not in the Verilog of {name}"
     used = "  reg used = 0;\n  always @(posedge clk) if (!rst) used <= 1;\nendmodule"
-    return text.replace("endmodule", used)
+    return text.replace("endmodule", used, 1)  # the unit's own, before its parts
 
 
 @pytest.mark.parametrize(("name", "register"), SPARED)

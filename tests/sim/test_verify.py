@@ -12,7 +12,7 @@ import pytest
 from conftest import need
 from hif8.analysis import digits
 from hif8.golden.format import FP32
-from hif8.hdl.configs import UNITS
+from hif8.hdl.configs import SMALL, UNITS
 from hif8.hdl.export import entry
 from hif8.sim import bench_encoder, bench_readout, lanes, programs, verify
 from hif8.sim.bench import Job
@@ -102,7 +102,7 @@ def expected_cases(unit, simulator: str) -> int:
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", SMALL)
 def test_rtl_equals_golden_bit_for_bit(name, simulator, builds, record_property):
     need(simulator)
     unit = UNITS[name]
