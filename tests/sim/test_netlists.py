@@ -13,6 +13,7 @@ from hif8.sim import netlists, verify
 from hif8.sim.proofs.netlists import checker, equivalent
 from hif8.sim.proofs.prover import ProofError
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prover")]
 BRIEF = ("decoder", "to_fp32", "to_fp16", "to_bf16", "multiplier", "encoder_fp32_s2")
 """Units whose benches are brief enough for the vendor's models under Icarus."""
 PROVED = [

@@ -16,6 +16,7 @@ from hif8.hdl.configs import UNITS
 from hif8.sim import proofs, verify
 from hif8.sim.proofs import conversions, numbers, prover
 
+pytestmark = pytest.mark.usefixtures("prover")
 PROPERTIES = {wanted.name: wanted for wanted in conversions.PROPERTIES}
 CLAIMS = [
     (unit.name, wanted.name)

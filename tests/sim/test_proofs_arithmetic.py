@@ -12,6 +12,7 @@ from hif8.hdl.configs import UNITS
 from hif8.sim import proofs, verify
 from hif8.sim.proofs import arithmetic, readouts, registers
 
+pytestmark = pytest.mark.usefixtures("prover")
 CLAIMED = {
     "multiplier": ["product"],
     "mac_exact": ["exact_addend", "exact_sum", "exact_flags"],

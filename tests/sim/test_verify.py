@@ -18,6 +18,7 @@ from hif8.sim import bench_encoder, bench_readout, lanes, programs, verify
 from hif8.sim.bench import Job
 from hif8.sim.simulators import SIMULATORS, SimulatorError
 
+pytestmark = pytest.mark.slow
 RANDOM = {"verilator": 2_500_000, "icarus": 25_000}
 """Random FP32 words a setting: times the four settings of two options, 10^7 and 10^5 a mode."""
 
