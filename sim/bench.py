@@ -9,9 +9,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,6 +28,7 @@ BATCH = 1 << 16
 
 Arrays = dict[str, np.ndarray]
 Expect = Callable[[Unit, Arrays, dict[str, int]], Arrays]
+Block = TypeVar("Block")
 Cover = Callable[[Unit, list[dict[str, int]]], Coverage]
 
 
@@ -106,6 +109,8 @@ class Tally:
         comes of it, and the most from one accepted item to the next.
     random_products : int, optional
         How many random products were in the sums compared.
+    broken : list of str
+        Where traffic was not as it must be.
     """
 
     cases: int = 0
@@ -116,6 +121,17 @@ class Tally:
     latency: int | None = None
     interval: int | None = None
     random_products: int | None = None
+    broken: list[str] = field(default_factory=list)
+
+    def measured(self, latency: int, interval: int) -> None:
+        """Note a latency and an interval: of several the fewest, and the most cycles."""
+        self.latency = min(latency, self.latency or latency)
+        self.interval = max(interval, self.interval or interval)
+
+    def report(self, job: Job, begin: float) -> None:
+        """Write down how far the bench has come since `begin`, a time of `time.perf_counter`."""
+        self.seconds = time.perf_counter() - begin
+        job.file("progress").write_text(str(self.cases))
 
     def compare(
         self, inputs: Arrays, options: dict[str, int], expected: Arrays, got: Arrays
@@ -142,16 +158,33 @@ class Tally:
         Raises
         ------
         AssertionError
-            If any case differs, or none was run.
+            If any case differs, traffic was broken, or no case was run.
         """
         job.file("results.json").write_text(json.dumps(asdict(self)))
         assert self.cases > 0, "no case was run"
         assert self.mismatches == 0, f"{self.mismatches} of {self.cases} cases differ"
+        assert not self.broken, self.broken[0]
 
 
 def number(item: np.generic) -> int:
     """Return an item of a column as a Python integer; raw bytes are an unsigned one."""
     return int.from_bytes(item.tobytes(), "little") if item.dtype.kind == "V" else int(item)
+
+
+def beside(
+    blocks: Iterable[Block], expect: Callable[[Block], Arrays]
+) -> Iterator[tuple[Block, Future[Arrays]]]:
+    """Yield blocks of cases, and what golden will say of each.
+
+    Both are computed in a thread, golden's answer and the next block while the caller simulates.
+    """
+    source = iter(blocks)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, source, None)
+        while (block := coming.result()) is not None:
+            expected = pool.submit(expect, block)
+            coming = pool.submit(next, source, None)
+            yield block, expected
 
 
 def batches(columns: Arrays) -> Iterator[Arrays]:
@@ -208,8 +241,7 @@ async def check(
             tally.compare(inputs, options, {n: expected[n].astype(dtypes[n]) for n in got}, got)
             if coverage:
                 coverage.count(inputs, options, got)
-            tally.seconds = time.perf_counter() - begin
-            job.file("progress").write_text(str(tally.cases))
+            tally.report(job, begin)
             if job.tensors:
                 kept.append(got)
     if job.tensors:

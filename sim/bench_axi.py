@@ -2,14 +2,16 @@
 """Bench of the units with AXI4-Stream ports: packets in, packets out, every bit of every beat.
 
 Imports `sim.bench`, `sim.lanes`, `sim.streams` and the bench of the unit inside, whose cases, whose
-golden function and whose rules of traffic it takes. The ends of the streams are those of
-cocotbext-axi, apart from this project; a monitor of our own watches both handshakes in every cycle.
-Options are each beat's own, and random at the beats that do not read them.
+golden function and whose rules of traffic it takes. After every kind of traffic by `sim.streams`
+comes one between source and sink of cocotbext-axi, apart from this project. Options are each beat's
+own, and random at the beats that do not read them.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -21,7 +23,7 @@ from ..hdl.configs import UNITS, Unit
 from . import bench_matrix, bench_stream, bench_sum, programs
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Stages, Traffic
+from .streams import TRAFFIC, Streams, Traffic, cut_short
 
 LONGEST = 9
 """Beats of the longest packet of conversions."""
@@ -29,6 +31,8 @@ VECTORS, TILES = 4, 3
 """How many of each length that the core's bench takes."""
 SPECIALS = 100
 """Sums of two special products in every traffic."""
+OUTSIDE = (0.25, 0.25)
+"""How often cocotbext-axi's source and sink pause."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ class Program:
 
     Attributes
     ----------
-    items : dict of list of int
-        What every input of the core is at every beat.
-    last : list of int
+    items : dict of numpy.ndarray
+        What every input of the core is at every beat: a row of bytes, or a word.
+    last : numpy.ndarray of uint8
         Whether a beat ends a packet.
     expected : dict of numpy.ndarray
         What golden says of every output of the core, beat by beat.
@@ -53,8 +57,8 @@ class Program:
         Given the steady traffic, the initiation interval as the core's bench measures it.
     """
 
-    items: dict[str, list[int]]
-    last: list[int]
+    items: Arrays
+    last: np.ndarray
     expected: Arrays
     ends: np.ndarray
     causes: np.ndarray
@@ -69,8 +73,8 @@ def _conversions(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
     last = rng.integers(0, LONGEST, len(beats)) == 0
     last[-1] = True
     return Program(
-        items={key: values.tolist() for key, values in items.items()},
-        last=last.astype(int).tolist(),
+        items=items,
+        last=last.astype(np.uint8),
         expected=bench_stream._expect(unit.core, items),
         ends=last.astype(np.uint8),
         causes=beats,
@@ -87,11 +91,11 @@ def _sums(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
     words = np.zeros(SPECIALS, np.uint32)
     batches.append(bench_sum._spread(core, 1, (pair[0][some], pair[1][some]), rng, words))
     batches = [replace(batch, acc=np.zeros_like(batch.acc)) for batch in batches]
-    items = bench_sum._items(core, 1, batches, rng)
+    items = bench_sum._items(core, batches, rng)
     causes = np.flatnonzero(items["last"])
     return Program(
         items=items,
-        last=items["last"],
+        last=items["last"].ravel(),
         expected=bench_sum.concatenated(bench_sum.expect(core, batch) for batch in batches),
         ends=np.ones(len(causes), np.uint8),
         causes=causes,
@@ -110,7 +114,7 @@ def _tiles(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
     expected = bench_sum.concatenated(bench_matrix.expect(unit.core, tiles) for tiles in batches)
     return Program(
         items=items,
-        last=items["last"],
+        last=items["last"].ravel(),
         expected=expected,
         ends=expected["last_row"],
         causes=np.repeat(np.flatnonzero(items["last"]), rows),
@@ -128,12 +132,12 @@ _KINDS = {"sum": _sums, "matrix": _tiles}
 def count(job: Job) -> int:
     """Return how many beats out the bench must compare.
 
-    In each of five traffics 1000 conversions; four vectors of each of eight lengths and a hundred
+    In each of six traffics 1000 conversions; four vectors of each of eight lengths and a hundred
     of specials; or three tiles, row by row, of each of eight lengths.
     """
     unit = UNITS[job.unit]
     beats = {"sum": 8 * 4 + 100, "matrix": 8 * 3 * unit.parameters.get("rows", 1)}
-    return len(TRAFFIC) * beats.get(unit.core.bench, 1000)
+    return (len(TRAFFIC) + 1) * beats.get(unit.core.bench, 1000)
 
 
 def _options(unit: Unit) -> tuple[str, ...]:
@@ -152,15 +156,18 @@ def _bytes(unit: Unit, name: str) -> int:
     return -(-unit.core.ports[name].width // 8)
 
 
-def _words_in(unit: Unit, program: Program) -> list[int]:
-    """Return `tdata` at every beat in."""
-    words = [0] * len(program.last)
+def _inputs(unit: Unit, program: Program) -> Arrays:
+    """Return what the ports are at every beat in."""
+    beats = len(program.last)
+    data = np.zeros((beats, lane_dtype(unit.ports["s_axis_tdata"]).itemsize), np.uint8)
     start = 0
     for name in _fields(unit):
-        for beat, value in enumerate(program.items[name]):
-            words[beat] |= value << start
-        start += 8 * _bytes(unit, name)
-    return words
+        column = np.ascontiguousarray(program.items[name]).reshape(beats, -1).view(np.uint8)
+        size = _bytes(unit, name)
+        data[:, start : start + size] = column[:, :size]
+        start += size
+    options = {name: program.items[name] for name in _options(unit)}
+    return {"s_axis_tdata": data, "s_axis_tlast": program.last, **options}
 
 
 def _words_out(unit: Unit, program: Program) -> np.ndarray:
@@ -176,13 +183,13 @@ def _words_out(unit: Unit, program: Program) -> np.ndarray:
     return raw.view(dtype)[:, 0]
 
 
-class Bench:
+class Cocotbext:
     """A simulated unit between a source and a sink of cocotbext-axi.
 
     Parameters
     ----------
     dut : cocotb handle
-        The simulated unit.
+        The simulated top, whose AXI4-Stream ports are the unit's.
     unit : Unit
         What it is.
     rng : numpy.random.Generator
@@ -190,111 +197,97 @@ class Bench:
     """
 
     def __init__(self, dut: object, unit: Unit, rng: np.random.Generator) -> None:
-        self.dut, self.unit, self.rng = dut, unit, rng
-        self.broken: list[str] = []
+        self._dut, self._unit, self._rng = dut, unit, rng
+        dut.outside.value = 1
         dut.rst.value = 1
         self._ends = [
             end(AxiStreamBus.from_prefix(dut, prefix), dut.clk, dut.rst, byte_lanes=1)
             for end, prefix in ((AxiStreamSource, "s_axis"), (AxiStreamSink, "m_axis"))
         ]
-        self.source, self.sink = self._ends
         for end in self._ends:
-            end.log.setLevel("ERROR")  # or a packet cut off by a reset would be shown in full
+            end.log.setLevel("ERROR")
         Clock(dut.clk, 2, "ns").start()
 
-    async def reset(self) -> None:
-        """Empty everything."""
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 3)
-        for end in self._ends:
-            end.clear()
-        if self.dut.m_axis_tvalid.value != 0:
-            self.broken.append("m_axis_tvalid is not low in a reset")
-        self.dut.rst.value = 0
-        await ClockCycles(self.dut.clk, 2)
-
-    def _pause(self, gap: float, stall: float) -> None:
-        """Let source and sink pause so often."""
-        for end, share in zip(self._ends, (gap, stall), strict=True):
-            draws = iter(lambda share=share: bool(self.rng.random() < share), None)
-            end.set_pause_generator(draws if share else None)
-            end.pause = False
-
-    async def transact(self, program: Program, results: int, gap: float, stall: float) -> Traffic:
-        """Send a program's packets until so many beats have come out; see whether more do.
+    async def transact(self, program: Program, gap: float, stall: float) -> Traffic:
+        """Send a program's packets until all have come out; see whether more do.
 
         Returns
         -------
         Traffic
             What went in and out, and when; its outputs are those in packets that have ended.
         """
-        dut, beats = self.dut, len(program.last)
-        traffic = Traffic(outputs={"m_axis_tdata": [], "m_axis_tlast": []})
-        options = [(getattr(dut, name), program.items[name]) for name in _options(self.unit)]
-        masks = [(1 << len(port)) - 1 for port, _ in options]
-        words, start = _words_in(self.unit, program), 0
-        self._pause(gap, stall)
+        dut, beats = self._dut, len(program.last)
+        source, sink = self._ends
+        await ClockCycles(dut.clk, 3)
+        dut.rst.value = 0
+        await ClockCycles(dut.clk, 2)
+        inputs = _inputs(self._unit, program)
+        words = [int.from_bytes(row.tobytes(), "little") for row in inputs["s_axis_tdata"]]
+        options = {
+            name: (getattr(dut, name), inputs[name].ravel().tolist())
+            for name in _options(self._unit)
+        }
+        start = 0
         for end in np.flatnonzero(program.last).tolist():
-            self.source.send_nowait(AxiStreamFrame(words[start : end + 1]))
+            source.send_nowait(AxiStreamFrame(words[start : end + 1]))
             start = end + 1
-        stages = Stages(self.unit.latency) if self.unit.core.bench != "matrix" else None
-        emits = program.last if self.unit.core.bench == "sum" else [1] * beats
-        patience = 100 + int(20 * beats / (1 - gap) / (1 - stall))
-        more = 2 * self.unit.latency if results == len(program.ends) else 0
-        sent, cycle = 0, 0
-        waiting: tuple[int, ...] | None = None
-        edge = RisingEdge(dut.clk)
-        while cycle < patience and (len(traffic.emitted) < results or more):
-            more -= len(traffic.emitted) >= results
-            for (port, values), mask in zip(options, masks, strict=True):
-                port.value = values[min(sent, beats - 1)] & mask
-            await edge
-            offered, accepted, valid, taking = (
-                bool(port.value)
-                for port in (
-                    *(dut.s_axis_tvalid, dut.s_axis_tready),
-                    *(dut.m_axis_tvalid, dut.m_axis_tready),
-                )
+        for end, share in zip(self._ends, (gap, stall), strict=True):
+            end.set_pause_generator(
+                iter(lambda share=share: bool(self._rng.random() < share), None)
             )
-            goes = offered and accepted
-            if stages:
-                stages.check(accepted, valid, taking, traffic, cycle)
-                stages.step(bool(emits[sent]) if goes else None, taking)
-            if goes:
-                traffic.accepted.append(cycle)
-                sent += 1
-            seen = (int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value)) if valid else None
-            if waiting not in (None, seen):
-                what = "m_axis_tvalid fell" if seen is None else "a beat changed"
-                traffic.broken.append(f"cycle {cycle}: {what} before m_axis_tready")
-            waiting = None if taking else seen
-            if valid and taking:
-                traffic.emitted.append(cycle)
-            cycle += 1
+        accepted, emitted = [], []
+        patience = 100 + int(20 * beats / (1 - gap) / (1 - stall))
+        more = 2 * self._unit.latency
+        edge = RisingEdge(dut.clk)
+        for cycle in range(patience):
+            for name, (port, values) in options.items():
+                mask = (1 << self._unit.ports[name].width) - 1
+                port.value = values[min(len(accepted), beats - 1)] & mask
+            await edge
+            if dut.s_axis_tvalid.value == 1 and dut.s_axis_tready.value == 1:
+                accepted.append(cycle)
+            if dut.m_axis_tvalid.value == 1 and dut.m_axis_tready.value == 1:
+                emitted.append(cycle)
+            more -= len(emitted) >= len(program.ends)
+            if not more:
+                break
         await edge  # by then the sink has seen the last of them
-        while not self.sink.empty():
-            packet = self.sink.recv_nowait(compact=False).tdata
-            traffic.outputs["m_axis_tdata"] += packet
-            traffic.outputs["m_axis_tlast"] += [0] * (len(packet) - 1) + [1]
-        return traffic
+        raw, ends = [], []
+        while not sink.empty():
+            packet = sink.recv_nowait(compact=False).tdata
+            raw += packet
+            ends += [0] * (len(packet) - 1) + [1]
+        dtype = lane_dtype(self._unit.ports["m_axis_tdata"])
+        data = b"".join(value.to_bytes(dtype.itemsize, "little") for value in raw)
+        outputs = {
+            "m_axis_tdata": np.frombuffer(data, dtype),
+            "m_axis_tlast": np.array(ends, np.uint8),
+        }
+        return Traffic(np.array(accepted), np.array(emitted), outputs)
 
 
 def _compare(tally: Tally, unit: Unit, program: Program, traffic: Traffic) -> None:
-    """Compare the beats that came out in packets with golden's."""
-    got = {}
-    for name, values in traffic.outputs.items():
-        dtype = lane_dtype(unit.ports[name])
-        got[name] = np.frombuffer(
-            b"".join(value.to_bytes(dtype.itemsize, "little") for value in values), dtype
-        )
+    """Compare the beats that came out with golden's."""
     expected = {"m_axis_tdata": _words_out(unit, program), "m_axis_tlast": program.ends}
-    done = min(len(program.ends), len(got["m_axis_tlast"]))
-    words, causes = _words_in(unit, program), program.causes[:done].tolist()
-    shown = {name: np.array([program.items[name][k] for k in causes]) for name in _options(unit)}
-    dtype = lane_dtype(unit.ports["s_axis_tdata"])
-    raw = b"".join(words[k].to_bytes(dtype.itemsize, "little") for k in causes)
-    shown["s_axis_tdata"] = np.frombuffer(raw, dtype)
-    tally.compare(shown, {}, *({n: v[:done] for n, v in part.items()} for part in (expected, got)))
+    done = min(len(program.ends), len(traffic.outputs["m_axis_tlast"]))
+    shown = {
+        name: np.ascontiguousarray(column[program.causes[:done]])
+        .view(lane_dtype(unit.ports[name]))
+        .ravel()
+        for name, column in _inputs(unit, program).items()
+        if name != "s_axis_tlast"
+    }
+    parts = (expected, traffic.outputs)
+    tally.compare(shown, {}, *({n: v[:done] for n, v in part.items()} for part in parts))
+
+
+def _broken(program: Program, name: str, traffic: Traffic) -> list[str]:
+    """Return in what the traffic was not as that of the unit must be."""
+    results, ended = len(program.ends), len(traffic.outputs["m_axis_tlast"])
+    if len(traffic.emitted) == ended == results:
+        return program.broken(name, traffic)
+    beats = f"{name}: {len(traffic.emitted)} beats, {ended} in packets, not {results}"
+    return [*traffic.broken, beats]
 
 
 @cocotb.test()
@@ -304,28 +297,28 @@ async def packets_as_golden(dut: object) -> None:
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
     tally = Tally()
-    bench = Bench(dut, unit, rng)
+    dut.outside.value = 0
+    streams = Streams(dut, unit, 1, Path(job.folder))
+    make = partial(_KINDS.get(unit.core.bench, _conversions), unit, job, rng)
+    depth = unit.latency + unit.parameters.get("rows", 0)
     begin = time.perf_counter()
-    for name, how in TRAFFIC.items():
-        await bench.reset()
-        program = _KINDS.get(unit.core.bench, _conversions)(unit, job, rng)
+    for name, (gap, stall) in (*TRAFFIC.items(), ("gaps and stalls", OUTSIDE)):
+        program = make()
         results = len(program.ends)
-        if "reset" in name:  # what is inside then must not come out, nor stay in a sum
-            bench.broken += (await bench.transact(program, results - 9, *how)).broken
-            await bench.reset()
-        traffic = await bench.transact(program, results, *how)
-        beats, ended = len(traffic.emitted), len(traffic.outputs["m_axis_tlast"])
-        if beats == ended == results:
-            bench.broken += program.broken(name, traffic)
-            if name == "steady":
-                began = np.array(traffic.accepted)[program.causes]
-                tally.latency = int((np.array(traffic.emitted) - began).min())
-                tally.interval = program.interval(traffic)
+        if (gap, stall) == OUTSIDE:
+            traffic = await Cocotbext(dut, unit, rng).transact(program, gap, stall)
         else:
-            bench.broken += traffic.broken
-            bench.broken.append(f"{name}: {beats} beats, {ended} in packets, not {results}")
+            inputs = _inputs(unit, program)
+            how = {"gap": gap, "stall": stall, "rng": rng, "reset": True}
+            if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+                before = await streams.transact(inputs, results - 9, **how)
+            traffic = await streams.transact(inputs, results, linger=2 * depth, **how)
+            if "reset" in name:
+                tally.broken += cut_short(before, traffic)
+        tally.broken += _broken(program, name, traffic)
+        if name == "steady" and not tally.broken:
+            latency = int((traffic.emitted - traffic.accepted[program.causes]).min())
+            tally.measured(latency, program.interval(traffic))
         _compare(tally, unit, program, traffic)
-        tally.seconds = time.perf_counter() - begin
-        job.file("progress").write_text(str(tally.cases))
+        tally.report(job, begin)
     tally.save(job)
-    assert not bench.broken, bench.broken[0]

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -19,7 +20,7 @@ from ..hdl.configs import Unit
 from .bench import Arrays, Job, Tally
 from .bench_baseline import format_of
 from .lanes import lane_dtype
-from .streams import HALF_PERIOD
+from .streams import Streams
 
 RANDOM = 4
 """Random products for every random case that is asked for."""
@@ -183,26 +184,17 @@ def expect(unit: Unit, name: str, pair: Pair) -> Arrays:
     return {"sum": words} | flags
 
 
-async def _run(dut: object, unit: Unit, lanes: int, pair: Pair) -> Arrays:
-    """Clock vectors through the unit and return what its outputs are after every beat, flat."""
+def _items(unit: Unit, pair: Pair, options: dict[str, int]) -> Arrays:
+    """Return what the ports are at every beat."""
     vectors, beats = pair[0].shape[:2]
-    a, b = (
-        [int.from_bytes(row.tobytes(), "little") for row in codes.reshape(vectors * beats, -1)]
-        for codes in map(np.ascontiguousarray, pair)
-    )
-    got: dict[str, list[bytes]] = {name: [] for name in unit.outputs}
-    dtypes = {name: lane_dtype(unit.ports[name]) for name in unit.outputs}
-    for cycle, codes in enumerate(zip(a, b, strict=True)):
-        dut.clk.value = 0
-        dut.first.value = int(cycle % beats == 0)
-        dut.a.value, dut.b.value = codes
-        await HALF_PERIOD
-        dut.clk.value = 1
-        await HALF_PERIOD
-        for name, dtype in dtypes.items():
-            bits = getattr(dut, name).value.to_unsigned()
-            got[name].append(bits.to_bytes(dtype.itemsize * lanes, "little"))
-    return {name: np.frombuffer(b"".join(raw), dtypes[name]) for name, raw in got.items()}
+    steps = vectors * beats
+    first = np.arange(steps, dtype=np.int64) % beats == 0
+    codes = {name: column.reshape(steps, -1) for name, column in zip("ab", pair, strict=True)}
+    return {
+        **codes,
+        "first": first.astype(np.uint8),
+        **{name: np.full(steps, value, np.uint8) for name, value in options.items()},
+    }
 
 
 @cocotb.test()
@@ -210,22 +202,22 @@ async def sums_as_golden(dut: object) -> None:
     """Compare every output with golden after every beat, under every setting of the options."""
     job = Job.load()
     unit = ROWS[job.unit]
+    streams = Streams(dut, unit, job.lanes, Path(job.folder))
     tally = Tally(random_products=0)
     begin = time.perf_counter()
     for options in job.settings:
         name = format_of(unit, options)
-        for port, value in options.items():
-            getattr(dut, port).value = value
-        for pair in _program(job, name, np.random.default_rng(job.seed)):
-            got = await _run(dut, unit, job.lanes, pair)
+        rng = np.random.default_rng(job.seed)
+        for pair in _program(job, name, rng):
+            beats = math.prod(pair[0].shape[:2])
+            traffic = await streams.transact(_items(unit, pair, options), beats, rng=rng)
+            assert not traffic.broken, traffic.broken[0]
             shown = {
                 key: np.ascontiguousarray(codes).view(lane_dtype(unit.ports[key])).ravel()
                 for key, codes in zip("ab", pair, strict=True)
             }
-            expected = expect(unit, name, pair)
-            tally.compare(shown, options, expected, got)
-            tally.seconds = time.perf_counter() - begin
-            job.file("progress").write_text(str(tally.cases))
+            tally.compare(shown, options, expect(unit, name, pair), traffic.outputs)
+            tally.report(job, begin)
         random = (_random_vectors(job, beats) * beats for beats in LENGTHS)
         tally.random_products += sum(random) * job.lanes * unit.products
     tally.save(job)

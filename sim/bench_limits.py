@@ -2,24 +2,23 @@
 """Bench of exact sums at their limit: as many of the largest products as a sum has room for.
 
 Imports `golden.format`, `sim.bench`, `sim.bench_matrix`, `sim.bench_sum`, `sim.programs` and
-`sim.streams`. It is no unit's own bench: a million cycles a sum are for a fast simulator, whose
-clock runs by itself while the codes stay the same.
+`sim.streams`. It is no unit's own bench: a million cycles a sum are for a fast simulator.
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import Timer
 
 from ..golden import format as f
 from ..hdl.configs import UNITS, Unit
 from . import bench_matrix, bench_sum, programs
-from .bench import Job, Tally
-from .streams import reset, transact
+from .bench import Arrays, Job, Tally
+from .lanes import lane_dtype
+from .streams import Streams
 
 _TINY = 0x01
 
@@ -118,28 +117,19 @@ def _all(unit: Unit, lanes: int) -> list[Run]:
     return [*runs(unit, lanes), *carries(unit, lanes)]
 
 
-def _steps(unit: Unit, run: Run) -> list[tuple[int, dict[str, int]]]:
-    """Return for how many beats the ports stay what they are; the first beat is by itself."""
-    a, b = ([int.from_bytes(row.tobytes(), "little") for row in codes] for codes in (run.a, run.b))
-    steps = [(n, {"a": x, "b": y}) for n, x, y in zip(run.beats, a, b, strict=True)]
-    beats, ports = steps[0]
-    steps[:1] = [(1, ports | {"first": 1}), (beats - 1, ports)]
-    steps[-1] = (1, steps[-1][1] | {"last": 1})
-    names = unit.data_inputs
-    return [(n, {name: ports.get(name, 0) for name in names}) for n, ports in steps if n]
-
-
-async def _hold(dut: object, ports: dict[str, int], beats: int) -> bool:
-    """Send the same beat many times; return whether the unit was ready for the next."""
-    for name, value in ports.items():
-        getattr(dut, name).value = value
-    dut.i_valid.value = 1
-    dut.o_ready.value = 1
-    clock = Clock(dut.clk, 2, "ns", impl="gpi")
-    clock.start(start_high=False)
-    await Timer(2 * beats, "ns")
-    clock.stop()
-    return bool(int(dut.i_ready.value))
+def _items(unit: Unit, run: Run) -> tuple[Arrays, np.ndarray]:
+    """Return what the ports are at every beat that differs from the one before; and how often."""
+    repeats = np.array([1, run.beats[0] - 1, *run.beats[1:]])
+    rows = np.flatnonzero(repeats)  # of a stretch of one beat nothing is left
+    stretch = np.repeat(np.arange(len(run.beats)), [2] + [1] * (len(run.beats) - 1))[rows]
+    items = {
+        name: np.zeros((len(rows), 1), lane_dtype(unit.ports[name])) for name in unit.data_inputs
+    }
+    items |= {"a": run.a[stretch], "b": run.b[stretch]}
+    if "first" in items:
+        items["first"][0] = 1
+    items["last"][-1] = 1
+    return items, repeats[rows]
 
 
 @cocotb.test()
@@ -148,22 +138,21 @@ async def limits_as_golden(dut: object) -> None:
     job = Job.load()
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
+    streams = Streams(dut, unit, job.lanes, Path(job.folder))
     tally = Tally()
-    results = unit.parameters["rows"] if unit.bench == "matrix" else 1
-    how = {"gap": 0, "stall": 0, "rng": rng, "every": (1 << job.lanes) - 1}
+    matrix = "rows" in unit.parameters
+    results = unit.parameters["rows"] if matrix else 1
     begin = time.perf_counter()
-    await reset(dut)
-    for run in _all(unit, job.lanes):
-        *steps, (_, last) = _steps(unit, run)
-        for beats, ports in steps:
-            assert await _hold(dut, ports, beats), "i_ready fell while the receiver took all"
-        items = {name: [value] for name, value in last.items()}
-        traffic = await transact(dut, items, unit.outputs, results, **how)
+    for number, run in enumerate(_all(unit, job.lanes)):
+        items, repeats = _items(unit, run)
+        traffic = await streams.transact(
+            items, results, repeats=repeats, rng=rng, reset=number == 0
+        )
+        assert not traffic.broken, traffic.broken[0]
+        beats = len(traffic.accepted)
+        assert beats == sum(run.beats), f"{beats} beats were accepted, not {sum(run.beats)}"
         batch = as_batch(unit, job.lanes, run)
-        if unit.bench == "matrix":
-            bench_matrix.compare(tally, unit, [batch], traffic)
-        else:
-            bench_sum.compare(tally, unit, job.lanes, [batch], traffic)
-        tally.seconds = time.perf_counter() - begin
-        job.file("progress").write_text(str(tally.cases))
+        bench = bench_matrix if matrix else bench_sum
+        bench.compare(tally, unit, [batch], traffic, bench.expected(unit, [batch]))
+        tally.report(job, begin)
     tally.save(job)

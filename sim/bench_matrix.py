@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -20,9 +21,9 @@ from ..golden.accumulate import SCALES
 from ..golden.matmul import matmul
 from ..hdl.configs import UNITS, Unit
 from . import programs
-from .bench import Arrays, Job, Tally
+from .bench import Arrays, Job, Tally, beside
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Traffic, cut_short, reset, reset_when_full, transact
+from .streams import TRAFFIC, Streams, Traffic, cut_short
 
 RANDOM = 4
 """Random products for every random case that is asked for."""
@@ -35,8 +36,8 @@ SHORT = 6
 """Random tiles of each length in the traffics after the first."""
 CANCELLED = 64
 """Vectors of `a`, and of `b`, that cancel."""
-CHUNK = 1 << 12
-"""Beats of a user's matrices between two reports of progress."""
+BLOCK = 1 << 14
+"""Beats that are simulated in one go."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,18 @@ def _directed(unit: Unit, rng: np.random.Generator) -> Iterator[Tiles]:
         yield _crossed(unit, a, b, rng)
 
 
-def _program(job: Job, name: str, rng: np.random.Generator) -> list[Tiles]:
-    """Return the tiles of one kind of traffic."""
+def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Tiles]]:
+    """Yield the tiles of one kind of traffic, in blocks that are simulated in one go."""
     unit = UNITS[job.unit]
     if name != "steady":
-        return [_random(unit, SHORT, beats, rng) for beats in LENGTHS]
-    batches = list(_directed(unit, rng))
-    return batches + [_random(unit, _count(job, beats), beats, rng) for beats in LENGTHS]
+        yield [_random(unit, SHORT, beats, rng) for beats in LENGTHS]
+        return
+    yield list(_directed(unit, rng))
+    for beats in LENGTHS:
+        left, most = _count(job, beats), max(1, BLOCK // beats)
+        while left:
+            yield [_random(unit, min(left, most), beats, rng)]
+            left -= min(left, most)
 
 
 def count(job: Job) -> int:
@@ -197,22 +203,24 @@ def expect(unit: Unit, tiles: Tiles) -> Arrays:
     }
 
 
-def _items(unit: Unit, batches: list[Tiles], rng: np.random.Generator) -> dict[str, list[int]]:
+def _items(unit: Unit, batches: list[Tiles], rng: np.random.Generator) -> Arrays:
     """Return what the ports are at every beat, tile after tile."""
-    items: dict[str, list[int]] = {name: [] for name in unit.data_inputs}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in unit.data_inputs}
     for tiles in batches:
         shape = tiles.a.shape[:2]
+        steps = math.prod(shape)
         for name in ("a", "b"):
-            codes = np.ascontiguousarray(getattr(tiles, name)).reshape(math.prod(shape), -1)
-            items[name] += [int.from_bytes(row.tobytes(), "little") for row in codes]
-        last = np.zeros(shape, int)
+            parts[name].append(getattr(tiles, name).reshape(steps, -1))
+        last = np.zeros(shape, np.uint8)
         last[:, -1] = 1
-        items["last"] += last.ravel().tolist()
+        parts["last"].append(last.reshape(steps, 1))
         for name, values in tiles.options.items():
-            bits = rng.integers(0, 1 << unit.ports[name].width, shape)
-            bits[:, -1] = values & (1 << unit.ports[name].width) - 1
-            items[name] += bits.ravel().tolist()
-    return items
+            dtype = lane_dtype(unit.ports[name])
+            mask = (1 << unit.ports[name].width) - 1
+            bits = rng.integers(0, mask + 1, shape).astype(dtype)
+            bits[:, -1] = values & mask
+            parts[name].append(bits.reshape(steps, 1))
+    return {name: np.concatenate(rows) for name, rows in parts.items()}
 
 
 def _shown(unit: Unit, tiles: Tiles) -> Arrays:
@@ -226,16 +234,16 @@ def _shown(unit: Unit, tiles: Tiles) -> Arrays:
 
 
 def _broken(
-    unit: Unit, name: str, batches: list[Tiles], traffic: Traffic, last: list[int]
+    unit: Unit, name: str, batches: list[Tiles], traffic: Traffic, last: np.ndarray
 ) -> list[str]:
     """Return in what the traffic was not as that of an engine must be."""
     broken = [f"{name}: {text}" for text in traffic.broken]
     rows, _ = tile_size(unit)
     lengths = np.concatenate([np.full(len(tiles.a), tiles.beats) for tiles in batches])
-    if len(traffic.accepted) < len(last) or len(traffic.emitted) < rows * len(lengths):
+    if len(traffic.accepted) != len(last) or len(traffic.emitted) != rows * len(lengths):
         return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
-    ends = np.array(traffic.accepted)[np.flatnonzero(last)]
-    emitted = np.array(traffic.emitted).reshape(-1, rows)
+    ends = traffic.accepted[np.flatnonzero(last)]
+    emitted = traffic.emitted.reshape(-1, rows)
     firsts = emitted[:, 0]
     gap, stall = TRAFFIC[name]
     if (firsts < ends + unit.latency).any():
@@ -256,34 +264,40 @@ def _broken(
 
 
 def _measured(
-    unit: Unit, batches: list[Tiles], traffic: Traffic, last: list[int]
+    unit: Unit, batches: list[Tiles], traffic: Traffic, last: np.ndarray
 ) -> tuple[int, int]:
     """Return the latency, and the interval: cycles a beat, for tiles with as many as rows."""
     rows, _ = tile_size(unit)
     lengths = np.concatenate([np.full(len(tiles.a), tiles.beats) for tiles in batches])
-    ends = np.array(traffic.accepted)[np.flatnonzero(last)]
-    firsts = np.array(traffic.emitted)[::rows]
+    ends = traffic.accepted[np.flatnonzero(last)]
+    firsts = traffic.emitted[::rows]
     free = lengths[1:] >= rows
     beats = np.ceil(np.diff(firsts)[free] / lengths[1:][free])
-    return int((firsts - ends).min()), int(beats.max())
+    return int((firsts - ends).min()), int(beats.max(initial=1))
 
 
-def compare(tally: Tally, unit: Unit, batches: list[Tiles], traffic: Traffic) -> Arrays:
+def expected(unit: Unit, batches: list[Tiles]) -> Arrays:
+    """Return golden's rows of batches, one after the other."""
+    return _joined([expect(unit, tiles) for tiles in batches])
+
+
+def compare(
+    tally: Tally, unit: Unit, batches: list[Tiles], traffic: Traffic, golden: Arrays
+) -> Arrays:
     """Compare the rows that came out with golden's, and return them."""
-    got = {}
-    for name in unit.outputs:
-        dtype = lane_dtype(unit.ports[name])
-        raw = b"".join(value.to_bytes(dtype.itemsize, "little") for value in traffic.outputs[name])
-        got[name] = np.frombuffer(raw, dtype)
-    done = len(got["c"])
-    expected = _joined([expect(unit, tiles) for tiles in batches], done)
-    tally.compare(_joined([_shown(unit, tiles) for tiles in batches], done), {}, expected, got)
-    return got
+    shown = _joined([_shown(unit, tiles) for tiles in batches])
+    done = min(len(golden["c"]), len(traffic.outputs["c"]))
+    parts = [
+        {name: column[:done] for name, column in columns.items()}
+        for columns in (shown, golden, traffic.outputs)
+    ]
+    tally.compare(parts[0], {}, *parts[1:])
+    return parts[2]
 
 
-def _joined(parts: list[Arrays], length: int) -> Arrays:
-    """Return columns one after the other, as far as `length`."""
-    return {name: np.concatenate([part[name] for part in parts])[:length] for name in parts[0]}
+def _joined(parts: list[Arrays]) -> Arrays:
+    """Return columns one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @cocotb.test()
@@ -291,70 +305,63 @@ async def tiles_as_golden(dut: object) -> None:
     """Send tiles under every kind of traffic and compare each row that comes out, in order."""
     job = Job.load()
     assert job.lanes == 1, "an engine is simulated in one lane"
+    streams = Streams(dut, UNITS[job.unit], job.lanes, Path(job.folder))
     run = _blocks if job.tensors else _cases
     tally = Tally(random_products=0)
-    broken = await run(dut, job, tally)
+    await run(streams, job, tally)
     tally.save(job)
-    assert not broken, broken[0]
 
 
-async def _cases(dut: object, job: Job, tally: Tally) -> list[str]:
-    """Run the bench's own tiles; return in what the traffic was wrong."""
+async def _cases(streams: Streams, job: Job, tally: Tally) -> None:
+    """Run the bench's own tiles."""
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
-    broken = []
+    depth = unit.latency + unit.parameters["rows"]
     begin = time.perf_counter()
     for name, (gap, stall) in TRAFFIC.items():
-        how = {"gap": gap, "stall": stall, "rng": rng}
-        await reset(dut)
-        batches = _program(job, name, rng)
-        items = _items(unit, batches, rng)
-        rows = sum(items["last"]) * unit.parameters["rows"]
-        if "reset" in name:  # what is inside then must not come out, nor stay in a sum
-            depth = unit.latency + unit.parameters["rows"]
-            ones = _items(unit, [_random(unit, depth + 2, 1, rng)], rng)
-            broken += await reset_when_full(dut, ones, unit.outputs, depth=depth, rng=rng)
-            before = await transact(dut, items, unit.outputs, rows - 9, **how)
-            await reset(dut)
-        traffic = await transact(dut, items, unit.outputs, rows, **how)
-        if "reset" in name:
-            broken += cut_short(before, traffic)
-        broken += _broken(unit, name, batches, traffic, items["last"])
-        compare(tally, unit, batches, traffic)
-        if not broken:
-            tally.random_products += sum(tiles.random_products for tiles in batches)
-            if name == "steady":
-                measured = _measured(unit, batches, traffic, items["last"])
-                tally.latency, tally.interval = measured
-        tally.seconds = time.perf_counter() - begin
-        job.file("progress").write_text(str(tally.cases))
-    return broken
+        pauses = np.random.default_rng(job.seed)
+        how = {"gap": gap, "stall": stall, "rng": pauses, "reset": True}
+        blocks = ((part, _items(unit, part, rng)) for part in _program(job, name, rng))
+        for (batches, items), golden in beside(blocks, lambda block: expected(unit, block[0])):
+            rows = int(items["last"].sum()) * unit.parameters["rows"]
+            before = None
+            if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+                ones = _items(unit, [_random(unit, depth + 2, 1, pauses)], pauses)
+                tally.broken += await streams.reset_when_full(ones, depth=depth, rng=pauses)
+                before = await streams.transact(items, rows - 9, **how)
+            traffic = await streams.transact(items, rows, linger=2 * depth, **how)
+            if before:
+                tally.broken += cut_short(before, traffic)
+            tally.broken += _broken(unit, name, batches, traffic, items["last"])
+            compare(tally, unit, batches, traffic, golden.result())
+            if not tally.broken:
+                tally.random_products += sum(tiles.random_products for tiles in batches)
+                if name == "steady":
+                    tally.measured(*_measured(unit, batches, traffic, items["last"]))
+            tally.report(job, begin)
 
 
-async def _blocks(dut: object, job: Job, tally: Tally) -> list[str]:
+async def _blocks(streams: Streams, job: Job, tally: Tally) -> None:
     """Multiply every block of rows by every block of columns; keep the rows, and the cycles."""
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
     with np.load(job.file("tensors.npz")) as tensors:
         a, b = tensors["a"], tensors["b"]
     i, j = (index.ravel() for index in np.indices((len(a), len(b))))
-    step = max(1, CHUNK // a.shape[1])
-    broken, kept, cycles = [], [], 0
+    step = max(1, BLOCK // a.shape[1])
+    kept, cycles = [], 0
     begin = time.perf_counter()
-    await reset(dut)
     for start in range(0, len(i), step):
         part = slice(start, start + step)
         options = {name: np.full(len(i[part]), job.options[name]) for name in option_names(unit)}
         batches = [Tiles(a[i[part]], b[j[part]], options)]
         items = _items(unit, batches, rng)
-        rows = sum(items["last"]) * unit.parameters["rows"]
-        traffic = await transact(dut, items, unit.outputs, rows, gap=0, stall=0, rng=rng)
-        broken += _broken(unit, "steady", batches, traffic, items["last"])
-        kept.append(compare(tally, unit, batches, traffic)["c"])
-        tally.seconds = time.perf_counter() - begin
-        job.file("progress").write_text(str(tally.cases))
-        if broken:
+        rows = int(items["last"].sum()) * unit.parameters["rows"]
+        traffic = await streams.transact(items, rows, rng=rng, reset=start == 0)
+        tally.broken += _broken(unit, "steady", batches, traffic, items["last"])
+        kept.append(compare(tally, unit, batches, traffic, expected(unit, batches))["c"])
+        tally.report(job, begin)
+        if tally.broken:
             break
-        cycles += traffic.emitted[-1] - traffic.accepted[0] + 1
+        cycles += int(traffic.emitted[-1] - traffic.accepted[0]) + 1
     np.savez(job.file("outputs.npz"), c=np.concatenate(kept), cycles=cycles)
-    return broken

@@ -7,6 +7,7 @@ function it takes. Every item has its own setting of the run-time options.
 
 import importlib
 import time
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ..hdl.configs import UNITS, Unit
 from .bench import Arrays, Job, Tally
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Traffic, cut_short, exchange, reset
+from .streams import TRAFFIC, Streams, Traffic, cut_short
 
 ITEMS = 1000
 
@@ -32,7 +33,8 @@ def _items(job: Job, core: Unit, rng: np.random.Generator) -> Arrays:
     drawn = [_drawn(group, rng) for group in groups]
     which = rng.integers(0, len(groups), ITEMS)
     items = {name: np.choose(which, [group[name] for group in drawn]) for name in groups[0]}
-    return items | {name: rng.integers(0, 2, ITEMS) for name in core.options}
+    items |= {name: rng.integers(0, 2, ITEMS) for name in core.options}
+    return {name: column.astype(lane_dtype(core.ports[name])) for name, column in items.items()}
 
 
 def _drawn(columns: Arrays, rng: np.random.Generator) -> Arrays:
@@ -59,9 +61,9 @@ def _expect(core: Unit, items: Arrays) -> Arrays:
 def _broken(unit: Unit, name: str, traffic: Traffic) -> list[str]:
     """Return in what the traffic was not as a stream of that latency must be."""
     broken = [f"{name}: {text}" for text in traffic.broken]
-    if len(traffic.accepted) < ITEMS or len(traffic.emitted) < ITEMS:
+    if len(traffic.accepted) != ITEMS or len(traffic.emitted) != ITEMS:
         return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
-    delays = np.array(traffic.emitted) - np.array(traffic.accepted)
+    delays = traffic.emitted - traffic.accepted
     gap, stall = TRAFFIC[name]
     if stall == 0 and not (delays == unit.latency).all():
         broken.append(f"{name}: latency {delays.min()} to {delays.max()}, not {unit.latency}")
@@ -79,30 +81,25 @@ async def streams_as_golden(dut: object) -> None:
     job = Job.load()
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
+    streams = Streams(dut, unit, job.lanes, Path(job.folder))
     tally = Tally()
-    broken: list[str] = []
     begin = time.perf_counter()
     for name, (gap, stall) in TRAFFIC.items():
-        await reset(dut)
         items = _items(job, unit.core, rng)
-        how = {"gap": gap, "stall": stall, "rng": rng}
+        how = {"gap": gap, "stall": stall, "rng": rng, "reset": True}
         if "reset" in name:  # what is inside then must not come out
-            before = await exchange(dut, unit, items, **how, leave=ITEMS - 9)
-            await reset(dut)
-        traffic = await exchange(dut, unit, items, **how)
+            before = await streams.transact(items, 9, **how)
+        traffic = await streams.transact(items, ITEMS, linger=2 * unit.latency, **how)
         if "reset" in name:
-            broken += cut_short(before, traffic)
-        broken += _broken(unit, name, traffic)
-        if name == "steady" and not broken:
-            tally.latency = int(np.subtract(traffic.emitted, traffic.accepted).min())
-            tally.interval = traffic.interval
-        done = len(traffic.emitted)
-        dtypes = {port: lane_dtype(unit.ports[port]) for port in unit.core.outputs}
-        got = {port: np.array(traffic.outputs[port], dtypes[port]) for port in dtypes}
+            tally.broken += cut_short(before, traffic)
+        tally.broken += _broken(unit, name, traffic)
+        if name == "steady" and not tally.broken:
+            latency = int((traffic.emitted - traffic.accepted).min())
+            tally.measured(latency, traffic.interval)
+        done = min(ITEMS, len(traffic.emitted))
+        got = {port: column[:done] for port, column in traffic.outputs.items()}
         expected = {port: column[:done] for port, column in _expect(unit.core, items).items()}
         inputs = {port: column[:done] for port, column in items.items()}
         tally.compare(inputs, {}, expected, got)
-        tally.seconds = time.perf_counter() - begin
-        job.file("progress").write_text(str(tally.cases))
+        tally.report(job, begin)
     tally.save(job)
-    assert not broken, broken[0]

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -18,10 +19,10 @@ from ..golden.accumulate import exact_sum
 from ..golden.matmul import dot
 from ..hdl.configs import UNITS, Unit
 from . import programs
-from .bench import Arrays, Job, Tally
+from .bench import Arrays, Job, Tally, beside
 from .gemms import groups
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Traffic, cut_short, reset, reset_when_full, transact
+from .streams import TRAFFIC, Streams, Traffic, cut_short
 
 RANDOM = 4
 """Random products for every random case that is asked for."""
@@ -29,6 +30,8 @@ LENGTHS = (1, 2, 3, 5, 8, 16, 33, 64)
 """Beats of random vectors; equally many beats go to each."""
 SHORT = 12
 """Random vectors of each length in the traffics after the first."""
+BLOCK = 1 << 14
+"""Beats of random vectors that are simulated in one go."""
 
 
 @dataclass(frozen=True)
@@ -146,18 +149,23 @@ def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Ba
                 yield _together(unit, columns, pair, rng, words)
 
 
-def _program(job: Job, name: str, rng: np.random.Generator) -> list[Batch]:
-    """Return the vectors of one kind of traffic."""
+def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Batch]]:
+    """Yield the vectors of one kind of traffic, in blocks that are simulated in one go."""
     unit = UNITS[job.unit]
     columns = _columns(job)
     if name != "steady":
-        return [_random(unit, columns, beats, SHORT, rng) for beats in LENGTHS]
-    batches = list(_directed(unit, columns, rng))
-    return batches + [_random(unit, columns, n, _vectors(job, n), rng) for n in LENGTHS]
+        yield [_random(unit, columns, beats, SHORT, rng) for beats in LENGTHS]
+        return
+    yield list(_directed(unit, columns, rng))
+    for beats in LENGTHS:
+        left, most = _vectors(job, beats), max(1, BLOCK // beats // _interleave(unit))
+        while left:
+            yield [_random(unit, columns, beats, min(left, most), rng)]
+            left -= min(left, most)
 
 
 def _given(job: Job) -> list[Batch]:
-    """Return the user's own dot products; the last vectors are again the first, and not counted."""
+    """Return a user's own dot products; the last vectors are again the first, and not counted."""
     unit, columns = UNITS[job.unit], _columns(job)
     with np.load(job.file("tensors.npz")) as tensors:
         pairs = groups(dict(tensors))
@@ -220,33 +228,24 @@ def expect(unit: Unit, batch: Batch) -> Arrays:
     return {"sum": words, **{n: getattr(total, n).astype(np.uint8) for n in unit.outputs[1:]}}
 
 
-def _items(
-    unit: Unit, lanes: int, batches: list[Batch], rng: np.random.Generator
-) -> dict[str, list[int]]:
+def _items(unit: Unit, batches: list[Batch], rng: np.random.Generator) -> Arrays:
     """Return what the ports are at every beat, batch after batch, turn after turn."""
     turns = _interleave(unit)
-    items: dict[str, list[int]] = {name: [] for name in unit.data_inputs}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in unit.data_inputs}
     for batch in batches:
-        vectors, beats, _, _ = batch.a.shape
+        vectors, beats, columns, _ = batch.a.shape
         steps = vectors * beats * turns
-        items["a"] += _joined(batch.a, steps)
-        items["b"] += _joined(batch.b, steps)
-        marks = np.zeros((vectors, beats, turns), int)
+        for name in ("a", "b"):
+            parts[name].append(getattr(batch, name).reshape(steps, -1))
+        marks = np.zeros((vectors, beats, turns), np.uint8)
         marks[:, 0] = 1
-        items["first"] += marks.ravel().tolist()
-        items["last"] += marks[:, ::-1].ravel().tolist()
-        if "acc" in items:
-            shape = vectors, beats, lanes * turns
-            words = rng.integers(0, 1 << 32, shape, np.uint32)
+        parts["first"].append(marks.reshape(steps, 1))
+        parts["last"].append(marks[:, ::-1].reshape(steps, 1))
+        if "acc" in parts:
+            words = rng.integers(0, 1 << 32, (vectors, beats, columns), np.uint32)
             words[:, 0] = batch.acc
-            items["acc"] += _joined(words, steps)
-    return items
-
-
-def _joined(array: np.ndarray, steps: int) -> list[int]:
-    """Return an array cut in so many steps, each as the bits of a wide port."""
-    rows = np.ascontiguousarray(array).reshape(steps, -1)
-    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+            parts["acc"].append(words.reshape(steps, -1))
+    return {name: np.concatenate(rows) for name, rows in parts.items()}
 
 
 def _shown(unit: Unit, batch: Batch) -> Arrays:
@@ -258,10 +257,10 @@ def _shown(unit: Unit, batch: Batch) -> Arrays:
     return shown if _is_exact(unit) else shown | {"acc": batch.acc.ravel()}
 
 
-def _broken(unit: Unit, name: str, traffic: Traffic, last: list[int], sums: int) -> list[str]:
+def _broken(unit: Unit, name: str, traffic: Traffic, last: np.ndarray, sums: int) -> list[str]:
     """Return in what the traffic was not as a stream of that latency must be."""
     broken = [f"{name}: {text}" for text in traffic.broken]
-    if len(traffic.accepted) < len(last) or len(traffic.emitted) < sums:
+    if len(traffic.accepted) != len(last) or len(traffic.emitted) != sums:
         return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
     delays = _delays(traffic, last)
     gap, stall = TRAFFIC[name]
@@ -275,9 +274,9 @@ def _broken(unit: Unit, name: str, traffic: Traffic, last: list[int], sums: int)
     return broken
 
 
-def _delays(traffic: Traffic, last: list[int]) -> np.ndarray:
+def _delays(traffic: Traffic, last: np.ndarray) -> np.ndarray:
     """Return the cycles from the last beat of every vector to its sum."""
-    return np.array(traffic.emitted) - np.array(traffic.accepted)[np.flatnonzero(last)]
+    return traffic.emitted - traffic.accepted[np.flatnonzero(last)]
 
 
 @cocotb.test()
@@ -287,60 +286,63 @@ async def sums_as_golden(dut: object) -> None:
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
     tally = Tally(random_products=0)
-    broken: list[str] = []
-    every = (1 << job.lanes) - 1
+    streams = Streams(dut, unit, job.lanes, Path(job.folder))
     begin = time.perf_counter()
+    if job.tensors:
+        batches = _given(job)
+        items = _items(unit, batches, rng)
+        traffic = await streams.transact(items, int(items["last"].sum()), rng=rng, reset=True)
+        tally.broken += _broken(unit, "steady", traffic, items["last"], int(items["last"].sum()))
+        got = compare(tally, unit, batches, traffic, expected(unit, batches))
+        np.savez(job.file("outputs.npz"), **got)
+        tally.report(job, begin)
+        tally.save(job)
+        return
     for name, (gap, stall) in TRAFFIC.items():
-        if job.tensors and name != "steady":
-            continue
-        await reset(dut)
-        batches = _given(job) if job.tensors else _program(job, name, rng)
-        items = _items(unit, job.lanes, batches, rng)
-        sums = sum(items["last"])
-        how = {"gap": gap, "stall": stall, "rng": rng, "every": every}
-        how |= {"latency": unit.latency, "emits": items["last"]}
-        if "reset" in name:  # what is inside then must not come out, nor stay in a sum
-            depth = unit.latency
-            brief = [_random(unit, _columns(job), 1, depth + 2, rng)]
-            full = {"depth": depth, "rng": rng, "every": every}
-            ones = _items(unit, job.lanes, brief, rng)
-            broken += await reset_when_full(dut, ones, unit.outputs, **full)
-            before = await transact(dut, items, unit.outputs, sums - 9, **how)
-            await reset(dut)
-        traffic = await transact(dut, items, unit.outputs, sums, **how)
-        if "reset" in name:
-            broken += cut_short(before, traffic)
-        broken += _broken(unit, name, traffic, items["last"], sums)
-        got = compare(tally, unit, job.lanes, batches, traffic)
-        if job.tensors:
-            np.savez(job.file("outputs.npz"), **got)
-        if not broken:
-            tally.random_products += sum(batch.random_products for batch in batches)
-            if name == "steady":
-                tally.latency = int(_delays(traffic, items["last"]).min())
-                tally.interval = traffic.interval
-        tally.seconds = time.perf_counter() - begin
-        job.file("progress").write_text(str(tally.cases))
+        pauses = np.random.default_rng(job.seed)
+        how = {"gap": gap, "stall": stall, "rng": pauses, "reset": True}
+        blocks = ((part, _items(unit, part, rng)) for part in _program(job, name, rng))
+        for (batches, items), golden in beside(blocks, lambda block: expected(unit, block[0])):
+            sums = int(items["last"].sum())
+            before = None
+            if "reset" in name:  # what is inside then must not come out, nor stay in a sum
+                depth = unit.latency
+                brief = _items(unit, [_random(unit, _columns(job), 1, depth + 2, pauses)], pauses)
+                tally.broken += await streams.reset_when_full(brief, depth=depth, rng=pauses)
+                before = await streams.transact(items, sums - 9, **how)
+            traffic = await streams.transact(items, sums, linger=2 * unit.latency, **how)
+            if before:
+                tally.broken += cut_short(before, traffic)
+            tally.broken += _broken(unit, name, traffic, items["last"], sums)
+            compare(tally, unit, batches, traffic, golden.result())
+            if not tally.broken:
+                tally.random_products += sum(batch.random_products for batch in batches)
+                if name == "steady":
+                    tally.measured(int(_delays(traffic, items["last"]).min()), traffic.interval)
+            tally.report(job, begin)
     tally.save(job)
-    assert not broken, broken[0]
 
 
-def compare(tally: Tally, unit: Unit, lanes: int, batches: list[Batch], traffic: Traffic) -> Arrays:
-    """Compare the sums that came out with golden's, and return them."""
-    expected = concatenated(expect(unit, batch) for batch in batches)
+def expected(unit: Unit, batches: list[Batch]) -> Arrays:
+    """Return golden's sums of batches, one after the other, as the ports carry them."""
+    joined = concatenated(expect(unit, batch) for batch in batches)
+    return {
+        name: column.astype(lane_dtype(unit.ports[name]), copy=False)
+        for name, column in joined.items()
+    }
+
+
+def compare(
+    tally: Tally, unit: Unit, batches: list[Batch], traffic: Traffic, golden: Arrays
+) -> Arrays:
+    """Compare the sums that came out with golden's, and return those that count."""
     shown = concatenated(_shown(unit, batch) for batch in batches)
     counted = np.concatenate([np.arange(b.acc.size) < (b.count or b.acc.size) for b in batches])
-    got = {}
-    for name in unit.outputs:
-        dtype = lane_dtype(unit.ports[name])
-        size = lanes * dtype.itemsize
-        raw = b"".join(value.to_bytes(size, "little") for value in traffic.outputs[name])
-        got[name] = np.frombuffer(raw, dtype)
-        expected[name] = expected[name].astype(dtype, copy=False)
-    came = counted[: len(got["sum"])]
+    done = min(len(counted), len(traffic.outputs["sum"]))
+    came = np.flatnonzero(counted[:done])
     parts = [
-        {name: column[: came.size][came] for name, column in columns.items()}
-        for columns in (shown, expected, got)
+        {name: column[came] for name, column in columns.items()}
+        for columns in (shown, golden, traffic.outputs)
     ]
     tally.compare(parts[0], {}, *parts[1:])
     return parts[2]

@@ -15,9 +15,9 @@ from ..hdl.layouts import Port
 TOP = "lanes"
 
 
-HANDSHAKES = ("i_ready", "o_valid")
+HANDSHAKES = ("i_ready", "o_valid", "s_axis_tready", "m_axis_tvalid")
 """The outputs with one bit a lane. The lanes of a stream go in step, and a bench sees to it."""
-_IN_STEP = ("clk", "rst", "i_valid", "o_ready", "first", "last")
+_IN_STEP = ("clk", "rst", "first", "last", "i_valid", "o_ready", "s_axis_tvalid", "m_axis_tready")
 """The inputs that all lanes of a stream share, besides the run-time options."""
 
 

@@ -297,8 +297,12 @@ def _simulate(
 ) -> tuple[int, dict[int, int]]:
     """Run those faults that go into one simulation, as `simulate` says."""
     row = faulty.row
-    top = _shadows(row, faulty.bits, alive) if unit.streams else _slices(row, faulty.bits)
-    built = verify.build(row, SIMULATOR, root=root, text=top, look=lambda: look(0))
+    how = {"root": root, "laned": True, "copies": 1, "look": lambda: look(0)}
+    if unit.streams:
+        text, how["shown"] = _shadows(row, faulty.bits, alive), 32 * (len(alive) + 1)
+        built = verify.build(unit, SIMULATOR, text=text, **how)
+    else:
+        built = verify.build(row, SIMULATOR, text=_slices(row, faulty.bits), **how)
     folder = verify.run_folder(root, f"{unit.name}-mutants")
     job = MutantsJob(
         unit=unit.name,

@@ -54,13 +54,17 @@ POWERS = {
 
 def random_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> Codes:
     """Draw codes: for each of the first axis all codes, finite ones, or codes near one."""
-    size = shape[1:]
     draws = (
-        lambda: rng.integers(0, 256, size, np.uint8),
-        lambda: rng.choice(FINITE, size),
-        lambda: encode(rng.standard_normal(size, np.float32)),
+        lambda size: rng.integers(0, 256, size, np.uint8),
+        lambda size: FINITE[rng.integers(0, len(FINITE), size, np.uint8)],
+        lambda size: encode(rng.standard_normal(size, np.float32)),
     )
-    return np.array([draws[kind]() for kind in rng.choice(3, shape[0], p=(0.2, 0.3, 0.5))])
+    codes = np.empty(shape, np.uint8)
+    kinds = rng.choice(3, shape[0], p=(0.2, 0.3, 0.5))
+    for kind, draw in enumerate(draws):
+        chosen = np.flatnonzero(kinds == kind)
+        codes[chosen] = draw((len(chosen), *shape[1:]))
+    return codes
 
 
 def exponent_pairs(rng: np.random.Generator) -> Iterator[Pair]:

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Driver and monitor of a unit between two valid/ready streams.
+"""Driver and monitor of a unit between two valid/ready streams, a whole segment of beats at a time.
 
-Imports `hdl.configs`; cocotb inside the simulator. The clock is driven by hand: inputs change while
-it is low, and everything is read before it rises, which is the same in every simulator.
+The clock cycles are the simulator's alone: `streams.v` beside this file sends, pauses, receives and
+watches the handshakes; cocotb hands it a file of beats and takes back a file of results, and NumPy
+does the rest. It is the same Verilog under every simulator.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 import numpy as np
-from cocotb.triggers import Timer
+from amaranth.lib import wiring
+from cocotb.clock import Clock
 
 from ..hdl.configs import Unit
+from . import lanes
 
-HALF_PERIOD = Timer(1, "ns")
+TOP = "bench"
+"""The simulated top: the unit in lanes, and `streams.v` around them."""
 
-PATIENCE = 1000
-"""Cycles in a row in which nothing goes in or comes out, after which a unit is given up."""
+SOURCE = Path(__file__).with_suffix(".v")
 
 TRAFFIC = {
     "steady": (0.0, 0.0),
@@ -28,6 +31,35 @@ TRAFFIC = {
 }
 """How often, from 0 to 1, sender and receiver pause, by what the traffic is called."""
 
+_RULES = (
+    "outputs changed before o_ready",
+    "o_valid fell before o_ready",
+    "i_ready is not 1 exactly while there is room",
+    "o_valid is not 1 exactly while there is an output",
+    "a handshake differs between the lanes",
+    "a handshake, or an output, is unknown",
+)
+"""What the monitor says that is broken, in the order of its bits."""
+
+HANDSHAKES = ("i_valid", "i_ready", "o_valid", "o_ready")
+AXI = ("s_axis_tvalid", "s_axis_tready", "m_axis_tvalid", "m_axis_tready")
+"""The handshakes of streams, and of streams in AXI4-Stream's words."""
+
+PATIENCE = 1000
+"""Cycles in a row in which nothing goes in or comes out, after which a unit is given up."""
+
+_CONTROLS = {
+    **dict.fromkeys(("segment", "beats", "results", "limit", "resets", "linger", "seed"), 32),
+    "cut": 1,
+    "gap": 17,
+    "stall": 17,
+}
+_ANSWERS = {"finished": 32, "cycles": 32, "broken": 192}
+"""What a bench tells `streams.v`, and what it reads of it, with their bits."""
+
+_REPEATS = 4
+"""Bytes of a record that say how often its beat is sent."""
+
 
 @dataclass
 class Traffic:
@@ -35,17 +67,20 @@ class Traffic:
 
     Attributes
     ----------
-    accepted, emitted : list of int
+    accepted, emitted : numpy.ndarray of int
         In which clock cycle each item went in, and each came out.
-    outputs : dict of list
-        What came out.
+    outputs : dict of numpy.ndarray
+        What came out of every output, lane after lane, result after result.
+    cycles : int
+        How many clock cycles it took.
     broken : list of str
-        Where the handshake's rules were broken.
+        Which rules of the handshake were broken, and when first.
     """
 
-    accepted: list[int] = field(default_factory=list)
-    emitted: list[int] = field(default_factory=list)
-    outputs: dict[str, list[int]] = field(default_factory=dict)
+    accepted: np.ndarray
+    emitted: np.ndarray
+    outputs: dict[str, np.ndarray]
+    cycles: int = 0
     broken: list[str] = field(default_factory=list)
 
     @property
@@ -59,228 +94,306 @@ def cut_short(before: Traffic, whole: Traffic) -> list[str]:
     other = [
         f"{name} was another before a reset"
         for name, values in before.outputs.items()
-        if values != whole.outputs[name][: len(values)]
+        if not np.array_equal(values, whole.outputs[name][: len(values)])
     ]
     return before.broken + other
 
 
-class Stages:
-    """What a pipeline's handshakes must be: a stage moves on if the next is empty or moves itself.
+@dataclass(frozen=True)
+class Ends:
+    """The ports of a unit with a clock, by what they are for.
+
+    Attributes
+    ----------
+    i_valid, i_ready, o_valid, o_ready : str
+        The handshakes; empty for a unit without.
+    inputs, outputs : tuple of str
+        The ports that carry items, in the order in which they lie in a record.
+    last : str
+        The input that marks the beats that come out again; empty if all do.
+    stages : int
+        How many register stages there are that each move on as soon as they can; 0 if it is not so.
+    """
+
+    i_valid: str
+    i_ready: str
+    o_valid: str
+    o_ready: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    last: str
+    stages: int
+
+    @classmethod
+    def of(cls, unit: Unit) -> "Ends":
+        """Return those of a unit."""
+        axi = "s_axis_tvalid" in unit.ports
+        names = AXI if axi else HANDSHAKES if "i_valid" in unit.ports else ("",) * 4
+        sides: dict[bool, list[str]] = {True: [], False: []}
+        for name, port in unit.ports.items():
+            if name not in (*names, "clk", "rst"):
+                sides[port.member.flow == wiring.In].append(name)
+        engine = "rows" in unit.parameters
+        sums = "accumulator" in unit.parameters and not engine
+        return cls(
+            *names,
+            inputs=tuple(sides[True]),
+            outputs=tuple(sides[False]),
+            last=("s_axis_tlast" if axi else "last") if sums and names[0] else "",
+            stages=0 if engine or not names[0] else unit.latency,
+        )
+
+
+def _places(unit: Unit, copies: int, names: tuple[str, ...]) -> dict[str, slice]:
+    """Return the bytes of each port in a record: those of all lanes, or of one if they share it."""
+    places, start = {}, 0
+    for name in names:
+        size = lanes.lane_dtype(unit.ports[name]).itemsize
+        size *= 1 if name in lanes.shared(unit) else copies
+        places[name] = slice(start, start + size)
+        start += size
+    return places
+
+
+def _size(places: dict[str, slice]) -> int:
+    """Return how many bytes a record has."""
+    return max((place.stop for place in places.values()), default=0)
+
+
+def top(unit: Unit, copies: int, shown: int = 0) -> str:
+    """Return Verilog of the simulated top of a unit with a clock: lanes, and `streams` around them.
 
     Parameters
     ----------
-    count : int
-        How many register stages there are.
+    unit : Unit
+        A row with a clock: between streams, with AXI4-Stream ports, or without a handshake, which
+        then takes a beat in every cycle and shows in the next what it has come to.
+    copies : int
+        How many lanes.
+    shown : int
+        Bits of a further output of the lanes, ``shown``, which the top hands through.
+
+    Returns
+    -------
+    str
+        The module `TOP`. AXI4-Stream ports are the top's too, and its input ``outside`` says that
+        they are driven from there.
+    """
+    ends = Ends.of(unit)
+    places = {name: _places(unit, copies, getattr(ends, name)) for name in ("inputs", "outputs")}
+    bits = {name: 8 * _size(side) for name, side in places.items()}
+    words = -(-bits["outputs"] // 32) * 32
+    ports, body = [], []
+    handshakes = ("i_valid", "i_ready", "o_valid", "o_ready")
+    pins = {"clk": "clk"}
+    if ends.i_valid:
+        pins |= {"rst": "reset"} | {getattr(ends, name): name for name in handshakes}
+    else:
+        body += [
+            "reg after = 0;",
+            "always @(posedge clk) after <= i_valid;",
+            f"assign i_ready = {{{copies}{{1'b1}}}};",
+            f"assign o_valid = {{{copies}{{after}}}};",
+        ]
+    for vector, side in places.items():
+        for name, place in side.items():
+            pins[name] = f"{vector}[{8 * place.stop - 1}:{8 * place.start}]"
+    if words > bits["outputs"]:
+        body.append(f"assign outputs[{words - 1}:{bits['outputs']}] = 0;")
+    if ends.i_valid == AXI[0]:
+        ports.append("input wire outside")
+        for name, net in list(pins.items())[1:]:
+            port = unit.ports[name]
+            wire = f"wire {_range(port.width)}{name}"
+            if port.member.flow == wiring.In:
+                ports.append(f"input {wire}")
+                pins[name] = f"outside ? {name} : {net}"
+            else:
+                ports.append(f"output {wire}")
+                body.append(f"assign {name} = {net};")
+    if shown:
+        ports.append(f"output wire [{shown - 1}:0] shown")
+        pins["shown"] = "shown"
+    last = places["inputs"][ends.last] if ends.last else None
+    parameters = {
+        "IN": bits["inputs"],
+        "OUT": words,
+        "LANES": copies,
+        "STAGES": ends.stages,
+        "IDLE_UNKNOWN": int(bool(ends.i_valid)),
+        "PATIENCE": PATIENCE,
+    }
+    given = ", ".join(f".{name}({value})" for name, value in parameters.items())
+    both = ("clk", *_CONTROLS, *_ANSWERS, *handshakes, "inputs", "emits", "outputs")
+    connected = "".join(f", .{name}({name})" for name in both)
+    controls = "".join(f"  input wire {_range(w)}{name},\n" for name, w in _CONTROLS.items())
+    answers = "".join(f"  output wire {_range(w)}{name},\n" for name, w in _ANSWERS.items())
+    more = "".join(f"  {port},\n" for port in ports)
+    lines = "".join(f"  {line}\n" for line in body)
+    return f"""module {TOP} (
+{controls}{answers}{more}  input wire clk
+);
+  wire reset, i_valid, o_ready;
+  wire [{copies - 1}:0] i_ready, o_valid;
+  wire [{bits["inputs"] - 1}:0] inputs;
+  wire [{words - 1}:0] outputs;
+  wire emits = {f"inputs[{8 * last.start}]" if last else "1'b1"};
+{lines}  streams #({given})
+    ends (.rst(reset){connected});
+  {lanes.TOP} lanes ({", ".join(f".{name}({net})" for name, net in pins.items())});
+endmodule
+"""
+
+
+def _range(width: int) -> str:
+    """Return a range of bits as Verilog writes it; nothing for a single bit."""
+    return f"[{width - 1}:0] " if width > 1 else ""
+
+
+class Streams:
+    """A simulated unit between the ends of its streams.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+        The simulated top, from `top`.
+    unit : Unit
+        What is in the lanes.
+    copies : int
+        How many lanes.
+    folder : Path
+        Where the simulator runs and its files are.
     """
 
-    def __init__(self, count: int) -> None:
-        self._emits: list[bool | None] = [None] * count
+    def __init__(self, dut: object, unit: Unit, copies: int, folder: Path) -> None:
+        ends = Ends.of(unit)
+        self._dut, self._unit, self._copies, self._folder = dut, unit, copies, folder
+        self._inputs = _places(unit, copies, ends.inputs)
+        self._outputs = _places(unit, copies, ends.outputs)
+        self._segment = 0
+        self._clock = Clock(dut.clk, 2, "ns", impl="gpi")
 
-    def check(self, ready: bool, valid: bool, taking: int, traffic: Traffic, cycle: int) -> None:
-        """Note where a handshake is not what it must be, before the clock rises."""
-        free = bool(taking) or None in self._emits
-        full = bool(self._emits) and self._emits[-1] is not None
-        if ready != free:
-            traffic.broken.append(f"cycle {cycle}: i_ready is {ready:d}, not {free:d}")
-        if self._emits and valid != full:
-            traffic.broken.append(f"cycle {cycle}: o_valid is {valid:d}, not {full:d}")
-
-    def step(self, item: bool | None, taking: int) -> None:
-        """Move on at a clock edge.
+    async def transact(
+        self,
+        inputs: dict[str, np.ndarray],
+        results: int,
+        *,
+        rng: np.random.Generator,
+        gap: float = 0.0,
+        stall: float = 0.0,
+        repeats: np.ndarray | int = 1,
+        reset: bool = False,
+        limit: int = 0,
+        cut: bool = False,
+        linger: int = 0,
+    ) -> Traffic:
+        """Send items into a stream until so many have come out of another.
 
         Parameters
         ----------
-        item : bool or None
-            Whether the accepted item comes out again; None if none is accepted.
-        taking : int
-            Whether the receiver is ready.
+        inputs : dict of numpy.ndarray
+            What every input is at every item: a row for each, of as many bytes as the lanes take.
+        results : int
+            How many items must come out.
+        rng : numpy.random.Generator
+            Seeds the pauses.
+        gap, stall : float
+            How often, from 0 to 1, the sender pauses and the receiver is not ready.
+        repeats : numpy.ndarray of int, optional
+            How many times each item is sent.
+        reset : bool
+            Reset the unit before.
+        limit : int
+            After how many clock cycles to stop at the latest; 0 for any number.
+        cut : bool
+            Reset the unit at the end.
+        linger : int
+            For how many cycles to see whether more comes out: it is in the traffic, too.
+
+        Returns
+        -------
+        Traffic
+            What went in and out, and when.
         """
-        moves = bool(taking)
-        for stage in reversed(range(len(self._emits))):
-            moves |= self._emits[stage] is None
-            if moves:
-                incoming = self._emits[stage - 1] if stage else item
-                last = stage == len(self._emits) - 1
-                self._emits[stage] = None if last and not incoming else incoming
+        items = len(next(iter(inputs.values())))
+        records = np.zeros((items, _size(self._inputs) + _REPEATS), np.uint8)
+        records[:, :_REPEATS].view("<u4")[:, 0] = repeats
+        for name, place in self._inputs.items():
+            values = np.ascontiguousarray(inputs[name])
+            records[:, _REPEATS:][:, place] = values.reshape(items, -1).view(np.uint8)
+        (self._folder / "stimulus.bin").write_bytes(records[:, ::-1].tobytes())
 
+        dut = self._dut
+        self._segment += 1
+        controls = {
+            "segment": self._segment,
+            "beats": items,
+            "results": results,
+            "limit": limit,
+            "resets": int(reset),
+            "cut": int(cut),
+            "linger": linger,
+            "seed": int(rng.integers(1, 1 << 32)),
+            "gap": round(gap * 65536),
+            "stall": round(stall * 65536),
+        }
+        for name, value in controls.items():
+            getattr(dut, name).value = value
+        self._clock.start(start_high=False)
+        while dut.finished.value != self._segment:
+            await dut.finished.value_change
+        self._clock.stop()
+        return self._traffic()
 
-async def reset(dut: object, cycles: int = 1) -> None:
-    """Hold the reset for some cycles."""
-    dut.i_valid.value = 0
-    dut.o_ready.value = 0
-    dut.rst.value = 1
-    for _ in range(cycles):
-        dut.clk.value = 0
-        await HALF_PERIOD
-        dut.clk.value = 1
-        await HALF_PERIOD
-    dut.rst.value = 0
+    def _traffic(self) -> Traffic:
+        """Return what the segment left in its files."""
+        words = np.fromfile(self._folder / "marks.bin", "<u4")
+        marks = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, 2)
+        size = -(-_size(self._outputs) // 4) * 4
+        raw = np.fromfile(self._folder / "responses.bin", np.uint8).reshape(-1, size)
+        outputs = {
+            name: np.ascontiguousarray(raw[:, place])
+            .view(lanes.lane_dtype(self._unit.ports[name]))
+            .ravel()
+            for name, place in self._outputs.items()
+        }
+        broken = int(self._dut.broken.value)
+        firsts = [broken >> 32 * k & 0xFFFFFFFF for k in range(len(_RULES))]
+        return Traffic(
+            accepted=np.flatnonzero(marks[:, 0]),
+            emitted=np.flatnonzero(marks[:, 1]),
+            outputs=outputs,
+            cycles=int(self._dut.cycles.value),
+            broken=[
+                f"cycle {first - 1}: {rule}"
+                for rule, first in zip(_RULES, firsts, strict=True)
+                if first
+            ],
+        )
 
+    async def reset_when_full(
+        self, inputs: dict[str, np.ndarray], *, depth: int, rng: np.random.Generator
+    ) -> list[str]:
+        """Reset a unit at every moment while it fills up: nothing of what is inside may come out.
 
-async def exchange(
-    dut: object,
-    unit: Unit,
-    inputs: dict[str, np.ndarray],
-    *,
-    leave: int = 0,
-    **how: object,
-) -> Traffic:
-    """Send items through a unit whose items each give one, and take what comes out.
+        Parameters
+        ----------
+        inputs, rng
+            As for `transact`; every input item should come out, for only those can be seen to.
+        depth : int
+            After how many cycles it is full, the receiver taking nothing. It is also reset after as
+            many in which the receiver takes some.
 
-    Parameters
-    ----------
-    dut : cocotb handle
-        The simulated unit.
-    unit : Unit
-        What it is.
-    inputs : dict of numpy.ndarray
-        A column for every input of the unit's core.
-    leave : int
-        How many items to leave inside, or unsent.
-    **how
-        Further arguments of `transact`.
-
-    Returns
-    -------
-    Traffic
-        What went in and out, and when.
-    """
-    columns = {name: values.tolist() for name, values in inputs.items()}
-    results = len(next(iter(columns.values()))) - leave
-    return await transact(dut, columns, unit.core.outputs, results, latency=unit.latency, **how)
-
-
-async def transact(
-    dut: object,
-    inputs: dict[str, list[int]],
-    outputs: Iterable[str],
-    results: int,
-    *,
-    gap: float,
-    stall: float,
-    rng: np.random.Generator,
-    every: int = 1,
-    latency: int | None = None,
-    emits: list[int] | None = None,
-    cycles: int | None = None,
-) -> Traffic:
-    """Send items into a stream until so many have come out of another.
-
-    Parameters
-    ----------
-    dut : cocotb handle
-        The simulated top.
-    inputs : dict of list of int
-        What every input port is at every item.
-    outputs : iterable of str
-        The output ports.
-    results : int
-        How many items must come out.
-    gap, stall : float
-        How often, from 0 to 1, the sender pauses and the receiver is not ready.
-    rng : numpy.random.Generator
-        Decides when.
-    every : int
-        What a handshake of lanes in step reads as when it is set: a one for each.
-    latency : int, optional
-        How many register stages the unit has: both handshakes must then be, in every cycle, what
-        they are in stages that move on as soon as they can (`Stages`).
-    emits : list of int, optional
-        Whether each item comes out again, by default all.
-    cycles : int, optional
-        After how many clock cycles to stop at the latest.
-
-    Returns
-    -------
-    Traffic
-        What went in and out, and when.
-    """
-    outputs = tuple(outputs)
-    items = len(next(iter(inputs.values())))
-    traffic = Traffic(outputs={name: [] for name in outputs})
-    drives = [(getattr(dut, name), values) for name, values in inputs.items()]
-    reads = [getattr(dut, name) for name in outputs]
-    clk, i_valid, i_ready = dut.clk, dut.i_valid, dut.i_ready
-    o_valid, o_ready = dut.o_valid, dut.o_ready
-    stages = None if latency is None else Stages(latency)
-    sent, offered, cycle, idle = 0, False, 0, 0
-    waiting: tuple[int, ...] | None = None
-    while len(traffic.emitted) < results and idle < PATIENCE and cycle != cycles:
-        idle += 1
-        clk.value = 0
-        if not offered and sent < items and rng.random() >= gap:
-            offered = True  # and stays so until it is accepted
-            for port, values in drives:
-                port.value = values[sent]
-        i_valid.value = int(offered)
-        taking = int(rng.random() >= stall)
-        o_ready.value = taking
-        await HALF_PERIOD
-        accepted, valid = (_agreed(port, every, traffic, cycle) for port in (i_ready, o_valid))
-        if stages:
-            stages.check(accepted, valid, taking, traffic, cycle)
-            stages.step((not emits or emits[sent]) if offered and accepted else None, taking)
-        if offered and accepted:
-            traffic.accepted.append(cycle)
-            sent, offered, idle = sent + 1, False, 0
-        if waiting is not None and not valid:
-            traffic.broken.append(f"cycle {cycle}: o_valid fell before o_ready")
-        seen = tuple(port.value.to_unsigned() for port in reads) if valid else None
-        if waiting is not None and valid and seen != waiting:
-            traffic.broken.append(f"cycle {cycle}: outputs changed before o_ready")
-        waiting = seen
-        if valid and taking:
-            traffic.emitted.append(cycle)
-            idle = 0
-            for name, value in zip(outputs, seen, strict=True):
-                traffic.outputs[name].append(value)
-            waiting = None
-        clk.value = 1
-        await HALF_PERIOD
-        cycle += 1
-    return traffic
-
-
-async def reset_when_full(
-    dut: object,
-    inputs: dict[str, list[int]],
-    outputs: Iterable[str],
-    *,
-    depth: int,
-    rng: np.random.Generator,
-    every: int = 1,
-) -> list[str]:
-    """Reset a unit at every moment while it fills up: nothing of what is inside may come out.
-
-    Parameters
-    ----------
-    dut, inputs, outputs, rng, every
-        As for `transact`; every input item should come out, for only those can be seen to.
-    depth : int
-        After how many cycles it is full, the receiver taking nothing. It is also reset after as
-        many in which the receiver takes some.
-
-    Returns
-    -------
-    list of str
-        What came out.
-    """
-    broken = []
-    silence = {name: [] for name in inputs}
-    for stall, cycles in product((1.0, 0.5), range(1, depth + 2)):
-        how = {"rng": rng, "every": every}
-        await transact(dut, inputs, outputs, depth, gap=0, stall=stall, cycles=cycles, **how)
-        await reset(dut)
-        after = await transact(dut, silence, outputs, 1, gap=0, stall=0, cycles=2 * depth, **how)
-        broken += after.broken
-        if after.emitted:
-            broken.append(f"an item came out after a reset in cycle {cycles}")
-    return broken
-
-
-def _agreed(port: object, every: int, traffic: Traffic, cycle: int) -> bool:
-    """Return what a handshake is in all lanes."""
-    value = int(port.value)
-    if value not in (0, every):
-        traffic.broken.append(f"cycle {cycle}: {port._name} differs between the lanes")
-    return value == every
+        Returns
+        -------
+        list of str
+            What came out.
+        """
+        broken = []
+        for stall, limit in product((1.0, 0.5), range(1, depth + 2)):
+            how = {"stall": stall, "limit": limit, "cut": True, "linger": 2 * depth, "rng": rng}
+            traffic = await self.transact(inputs, depth, **how)
+            broken += traffic.broken
+            if (traffic.emitted >= traffic.cycles).any():
+                broken.append(f"an item came out after a reset in cycle {limit}")
+        return broken

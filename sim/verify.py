@@ -32,7 +32,7 @@ from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
 from ..hdl.export import verilog
 from ..hdl.layouts import Port
-from . import coverage, lanes
+from . import coverage, lanes, streams
 from .bench import JOB_VARIABLE, Arrays, Job
 from .simulators import SimulatorError, simulator, start
 
@@ -104,13 +104,15 @@ def bench_module(unit: Unit) -> str:
 
 
 def top(unit: Unit) -> str:
-    """Return the top module of a unit's simulation: lanes of it, or one with a core by itself."""
-    return unit.module if unit.core else lanes.TOP
+    """Return the top module of a unit's simulation: its lanes, or the streams around them."""
+    return streams.TOP if unit.streams else lanes.TOP
 
 
 def lane_count(unit: Unit, name: str) -> int:
     """Return how many lanes a unit is simulated in: the fewer, the more it computes itself."""
     chosen = simulator(name)
+    if unit.core:
+        return 1
     if unit.streams:
         return max(1, chosen.stream_lanes // unit.products)
     widest = max(unit.ports[name].width for name in unit.data_inputs)
@@ -135,6 +137,8 @@ def build(
     root: Path,
     text: str = "",
     copies: int = 0,
+    laned: bool = False,
+    shown: int = 0,
     waves: bool = False,
     look: Callable[[], None] = lambda: None,
 ) -> Path:
@@ -152,6 +156,10 @@ def build(
         Verilog to take in place of the exported one.
     copies : int
         How many lanes; by default as many as suit the simulator.
+    laned : bool
+        The Verilog is that of all lanes: it has their module, `lanes.TOP`.
+    shown : int
+        As for `streams.top`.
     waves : bool
         Build to record a waveform.
     look : callable
@@ -171,9 +179,13 @@ def build(
     missing = chosen.missing()
     if missing:
         raise SimulatorError(missing)
+    copies = copies or lane_count(unit, name)
     sources = {f"{unit.module}.v": text or exported(unit)}
-    if not unit.core:
-        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, copies or lane_count(unit, name))
+    if not laned:
+        sources[f"{lanes.TOP}.v"] = lanes.wrapper(unit, copies)
+    if unit.streams:
+        sources[f"{streams.TOP}.v"] = streams.top(unit, copies, shown)
+        sources[streams.SOURCE.name] = streams.SOURCE.read_text()
     recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
     folder = (root / f"{unit.module}-{name}-{digest}").absolute()
@@ -323,6 +335,8 @@ def run(
         note = f"{tally['cases']} cases were compared where {expected} must be"
     elif tally["coverage"] and coverage.fault(tally["coverage"]):
         note = coverage.fault(tally["coverage"])
+    elif tally["broken"]:
+        note = tally["broken"][0]
     elif not passed:
         note = f"cocotb reports a failure: {_last_line(folder)}"
     verdict = Verdict(
