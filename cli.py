@@ -369,6 +369,9 @@ def verify(
     random_cases: Annotated[
         int | None, typer.Option("--random", min=0, help="How many random cases.")
     ] = None,
+    effort: Annotated[
+        str, typer.Option(help="How much is run: quick, full or soak, which takes minutes a unit.")
+    ] = "full",
     waves: Annotated[bool, typer.Option(help="Record waveforms.")] = False,
     build: Build = BUILD,
 ) -> None:
@@ -376,9 +379,11 @@ def verify(
     from .hdl.baselines import ROWS
     from .hdl.configs import SMALL, select
     from .sim import verify as sim_verify
+    from .sim.effort import check
     from .toolchain import simulators
     from .toolchain.program import ToolError
 
+    check(effort)
     chosen = select(units or (), ROWS, SMALL)
     for name in sim or ():
         reason = simulators.simulator(name).missing()
@@ -387,6 +392,7 @@ def verify(
     how: dict[str, object] = {
         "root": build / "sim",
         "seed": sim_verify.SEED if seed is None else seed,
+        "effort": effort,
         "random_cases": random_cases,
         "waves": waves,
     }
@@ -794,12 +800,56 @@ def values() -> None:
 
 @app.command()
 def bench(
+    units: Units = None,
     elements: Annotated[int, typer.Option(min=1, help="Array size.")] = 10_000_000,
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="The benches of units, beside a bare loop in C++.")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="With --rtl: how long each is measured.")
+    ] = 5.0,
+    build: Build = BUILD,
 ) -> None:
-    """Time the golden model against its peers."""
+    """Time the golden model against its peers; with --rtl the benches of sums and engines."""
+    if rtl:
+        _time_benches(units or [], seconds, build)
+        return
+    if units:
+        raise ValueError("units need --rtl: without it the golden model is timed")
     from .analysis.speed import measure, table
 
     console.print(table(measure(elements)))
+
+
+def _time_benches(names: list[str], seconds: float, build: Path) -> None:
+    """Measure benches, and print how fast they are beside bare loops around the same Verilog."""
+    from .sim import speed
+
+    table = Table("unit", title="benches under Verilator beside a bare C++ loop, one copy a unit")
+    columns = (
+        "lanes",
+        "bare cycles/s",
+        "bare results/s",
+        "bench results/s",
+        "ratio",
+        "of CPU time",
+    )
+    for column in columns:
+        table.add_column(column, justify="right")
+    for unit in speed.chosen(names):
+        row = speed.measure(unit, seconds, build / "sim")
+        table.add_row(
+            row.unit,
+            f"{row.lanes}",
+            *(f"{rate:,.0f}" for rate in (row.bare_cycles, row.bare_results, row.results)),
+            *(f"{ratio:.2f}" for ratio in (row.ratio, row.cpu_ratio)),
+        )
+    console.print(table)
+    console.print(
+        "Results are sums, or rows of a product. The bench draws its cases, simulates, computes "
+        "golden's results and compares. The last column has seconds of processors in place of the "
+        "clock's."
+    )
 
 
 @app.command()

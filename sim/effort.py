@@ -66,10 +66,21 @@ def budget(unit: Unit, simulator: str, effort: str) -> Budget:
     ValueError
         If there is no such effort.
     """
-    if effort not in EFFORTS:
-        raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
+    check(effort)
     chosen = EFFORTS[effort][simulator]
     if effort == "soak" and simulator == "verilator" and unit.bench in ("sum", "matrix"):
         random_cases = -(-SOAKED[unit.products == 1] // PRODUCTS)
         return Budget(chosen.share, random_cases, chosen.seconds, chosen.block)
     return chosen
+
+
+def check(effort: str) -> None:
+    """Refuse an effort that there is not.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `EFFORTS`.
+    """
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
