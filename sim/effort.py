@@ -39,7 +39,7 @@ PRODUCTS = 4
 
 EFFORTS = {
     "quick": {
-        "verilator": Budget(Fraction(1, 8), 1 << 14, 1.0, 1 << 12),
+        "verilator": Budget(Fraction(1, 8), 1 << 14, 1.0, 1 << 14),
         "icarus": Budget(Fraction(1, 128), 1 << 8, 1.0, 1 << 6),
     },
     "full": {

@@ -147,7 +147,7 @@ SIMULATORS = {
             waveform="dump.vcd",
             scrap="*.gch",
             lanes=128,
-            stream_lanes=16,
+            stream_lanes=32,
         ),
         Simulator(
             name="icarus",
