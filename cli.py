@@ -54,6 +54,7 @@ Scheduler = Annotated[
 Build = Annotated[Path, typer.Option("--build", help="Folder for everything made.")]
 BUILD = Path("build")
 INTERRUPTED = 130
+_SAID = {"pass": "bit-exact", "fail": "FAIL", "not run": "NOT RUN"}
 
 
 @app.callback(invoke_without_command=True)
@@ -451,6 +452,69 @@ def _dot_products(unit: "Unit", path: Path, seed: int) -> dict[str, object]:
         f"{path}: {ways} GEMMs, {chosen.sums:,} of their dot products, {chosen.products:,} products"
     )
     return {"tensors": chosen.tensors, "cases": chosen.sums}
+
+
+@app.command()
+def soak(
+    units: Units = None,
+    again: Annotated[bool, typer.Option("--again", help="Repeat what has passed, too.")] = False,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    build: Build = BUILD,
+) -> None:
+    """Check units as deeply as there is time for at night; goes on where it was stopped."""
+    from .sim import soak as job
+    from .toolchain import pool
+
+    pool.check(jobs, scheduler)
+    asked, folder = job.checks(units), build / "soak"
+    done = {} if again else job.kept(asked, folder)
+    left = [check for check in asked if check not in done]
+    processes = jobs or os.cpu_count() or 1
+    minutes = sum(check.seconds for check in left) / 60
+    console.print(
+        f"{len(left):,} checks, {len(done):,} more have passed before; about {minutes:,.0f} "
+        f"minutes of one processor" + ("" if scheduler else f", {minutes / processes:,.0f} on all")
+    )
+    begin = time.perf_counter()
+    how = {"root": build / "sim", "folder": folder, "jobs": jobs, "scheduler": scheduler}
+    with _counting("checks", len(asked), len(done)) as advance:
+        done |= job.run(left, progress=lambda check, verdict: advance(), **how)
+    verdicts = [done[check] for check in asked]
+    _show_soak(verdicts, time.perf_counter() - begin)
+    short = job.shortfall(done)
+    for line in short:
+        console.print(f"FAIL: {line}")
+    _leave(verdicts, failed=bool(short))
+
+
+def _show_soak(verdicts: "list[Verdict]", seconds: float) -> None:
+    """Print what a soak has covered."""
+    table = Table("unit", "simulator", box=SIMPLE_HEAD)
+    for column in ("cases", "random products", "s"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for verdict in sorted(verdicts, key=lambda verdict: (verdict.unit, verdict.simulator)):
+        table.add_row(
+            verdict.unit,
+            verdict.simulator,
+            f"{verdict.cases:,}",
+            "" if verdict.random_products is None else f"{verdict.random_products:,}",
+            f"{verdict.seconds:,.1f}",
+            _SAID[verdict.status],
+        )
+    console.print(table)
+    for verdict in verdicts:
+        if verdict.note:
+            status = verdict.status.upper()
+            console.print(f"{status}: {verdict.unit} under {verdict.simulator}: {verdict.note}")
+    passed = sum(verdict.status == "pass" for verdict in verdicts)
+    console.print(
+        f"{passed:,} of {len(verdicts):,} checks bit-exact: "
+        f"{sum(verdict.cases for verdict in verdicts):,} cases, with "
+        f"{sum(verdict.random_products or 0 for verdict in verdicts):,} random products; "
+        f"this run took {seconds / 60:,.1f} minutes"
+    )
 
 
 @app.command()
@@ -1025,7 +1089,7 @@ def _show_verdicts(verdicts: "list[Verdict]") -> None:
             verdict.unit,
             f"{verdict.simulator} {verdict.simulator_version}".strip(),
             *(f"{number:,}" if ran else "-" for number in numbers),
-            {"pass": "bit-exact", "fail": "FAIL", "not run": "NOT RUN"}[verdict.status],
+            _SAID[verdict.status],
         )
     console.print(table)
     covered = [verdict.coverage for verdict in verdicts if verdict.coverage]
