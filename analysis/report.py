@@ -40,6 +40,7 @@ def render(
     cost: dict[str, Any],
     learning: dict[str, Any],
     datasheets: Mapping[str, str] | None = None,
+    soaked: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write the report as one HTML file that needs no other file and no network.
 
@@ -69,6 +70,8 @@ def render(
         From `analysis.learning.page`.
     datasheets : mapping of str, optional
         The addresses of the units' datasheets, which the page links to.
+    soaked : sequence of dict
+        Verdicts of ``hif8 soak``; those of other Verilog than the manifest's are left out.
 
     Returns
     -------
@@ -83,7 +86,9 @@ def render(
         If a verdict's status is none of the three.
     """
     runs = [verdict | {"status": status(verdict)} for verdict in verdicts]
-    alarms = {status: _alarms(status, runs, demo) for status in LABELS if status != "pass"}
+    deep = _of_manifest(soaked, manifest)
+    every = runs + deep
+    alarms = {status: _alarms(status, every, demo) for status in LABELS if status != "pass"}
     overall = next((status for status, lines in alarms.items() if lines), "pass")
     page = environment().get_template("report.html.j2")
     text = page.render(
@@ -95,6 +100,7 @@ def render(
         summary=_summary(runs),
         notes=_notes(runs),
         coverages=_coverages(runs),
+        soaked=deep,
         demo=demo,
         figures=[figure | {"uri": data_uri(figure["svg"])} for figure in figures],
         values_rows=values_rows,
@@ -106,6 +112,18 @@ def render(
         commands=_commands(runs, demo, figures),
     )
     return files.write(out / PAGE, text.encode())
+
+
+def _of_manifest(
+    soaked: Sequence[dict[str, Any]], manifest: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the verdicts of a soak that are of the manifest's Verilog."""
+    hashes = {module["unit"]: module["sha256"] for module in manifest["modules"]}
+    return [
+        verdict | {"status": status(verdict)}
+        for verdict in soaked
+        if verdict["verilog"] == hashes.get(verdict["unit"])
+    ]
 
 
 def status(verdict: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ Imports nothing of the project: the files are all that analysis knows of simulat
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,8 @@ class Results(NamedTuple):
         What it was measured with: versions by name, the cells' library among them.
     digits : dict, optional
         Of ``hif8 demo``: what the network on RTL gave.
+    soaked : list of dict
+        Of ``hif8 soak``: a verdict a check.
     """
 
     verdicts: dict[str, list[dict[str, Any]]]
@@ -40,6 +43,7 @@ class Results(NamedTuple):
     costs: dict[str, dict[str, Any]]
     cost_tools: dict[str, str]
     digits: dict[str, Any] | None = None
+    soaked: Sequence[dict[str, Any]] = ()
 
 
 def read(build: Path) -> Results:
@@ -73,6 +77,7 @@ def read(build: Path) -> Results:
         costs={row["unit"]: row for row in cost["rows"]},
         cost_tools={"cells of": cost["library"], **cost["tools"]},
         digits=_load(build / DIGITS) if (build / DIGITS).exists() else None,
+        soaked=_files(build / "soak"),
     )
 
 

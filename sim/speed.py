@@ -98,7 +98,7 @@ def measure(unit: Unit, seconds: float, root: Path) -> Row:
     ToolError
         If Verilator is missing, the bench fails, or the loop's results are not golden's.
     """
-    cycles, results, taken, cpu = _bare(unit, seconds, root)
+    cycles, results, taken, cpu = run_bare(unit, seconds, root)
     verdict, _ = verify.run(
         unit, SIMULATOR, root=root, effort="quick", random_cases=0, seconds=seconds
     )
@@ -115,10 +115,10 @@ def measure(unit: Unit, seconds: float, root: Path) -> Row:
     )
 
 
-def _bare(unit: Unit, seconds: float, root: Path) -> tuple[int, int, float, float]:
+def run_bare(unit: Unit, seconds: float, root: Path) -> tuple[int, int, float, float]:
     """Return cycles, results, seconds and processor seconds of the bare loop."""
     loop = _loop(unit, root)
-    beats, golden = _traffic(unit)
+    beats, golden = traffic(unit)
     expected = len(next(iter(golden.values())))
     places = streams.layout(unit, 1, streams.Ends.of(unit).outputs)
     out = np.zeros((expected, streams.record_size(places)), np.uint8)
@@ -136,7 +136,7 @@ def _bare(unit: Unit, seconds: float, root: Path) -> tuple[int, int, float, floa
     return cycles, results, taken, cpu
 
 
-def _traffic(unit: Unit) -> tuple[np.ndarray, Arrays]:
+def traffic(unit: Unit) -> tuple[np.ndarray, Arrays]:
     """Return the beats of a block of vectors or tiles of every length, and golden's results."""
     module = importlib.import_module(verify.bench_module(unit))
     job = Job(unit.name, "", lanes=1, seed=verify.SEED)

@@ -163,6 +163,21 @@ def test_page_of_a_missing_run_alone_is_no_pass(render: Any) -> None:
     assert "all runs bit-exact" not in page.text
 
 
+def test_page_has_what_a_soak_compared_of_the_same_verilog(render: Any) -> None:
+    digest = MANIFEST["modules"][0]["sha256"]
+    soaked = PASS | {"random_products": 1_000_000_123, "verilog": digest}
+    page = Page(render([PASS], soaked=[soaked]))
+    assert "The deepest run" in page.words
+    assert "1,000,000,123" in page.words
+    assert "all runs bit-exact" in page.words
+    assert "The deepest run" not in Page(render([PASS])).words
+    old = Page(render([PASS], soaked=[soaked | {"verilog": "another", "mismatches": 1}]))
+    assert "The deepest run" not in old.words
+    failed = Page(render([PASS], soaked=[soaked | {"mismatches": 1}]))
+    assert "MISMATCH" in failed.words
+    assert "all runs bit-exact" not in failed.text
+
+
 @pytest.mark.parametrize(
     ("changes", "label"),
     [
