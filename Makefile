@@ -12,6 +12,9 @@ TORCH ?= torch==2.13.0 vtracer==0.6.15
 TORCHED := .venv/torched
 PIP = $(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) -m pip --python $(BIN)/python
 
+DEEPER := $(addprefix tests/,analysis/test_figures.py analysis/test_speed.py \
+    analysis/workloads/test_every_workload.py sim/test_mutants.py sim/test_sweep.py)
+
 RENEW = $(BIN)/python -c 'from pathlib import Path; from hif8.analysis import figures, readme; \
     readme.renew(Path("README.md")); figures.draw_gallery()'
 
@@ -28,6 +31,7 @@ test: setup $(if $(CI),$(TORCHED))  ## every test; in CI those that need torch t
 
 soak: setup  ## every unit as deeply as a night allows; goes on where it was stopped
 	@$(BIN)/hif8 soak
+	@HIF8_DEEP=1 $(BIN)/python -m pytest -n auto --dist worksteal $(DEEPER)
 
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench

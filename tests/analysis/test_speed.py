@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from depth import depth
 from hif8.analysis import speed
 from hif8.golden import kernels
 from rich.console import Console
@@ -36,7 +37,7 @@ OPERATIONS = [
 ]
 
 
-MATRIX = 64
+MATRIX = depth("rows and columns of the matrices that are timed")
 
 
 @pytest.fixture(scope="module", autouse=True)

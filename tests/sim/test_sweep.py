@@ -16,6 +16,7 @@ import numpy as np
 import paper
 import pytest
 from cluster import scheduler_in, worker
+from depth import depth
 from hif8 import cli, encode
 from hif8.hdl.configs import UNITS
 from hif8.sim import sweep, verify
@@ -23,8 +24,7 @@ from hif8.toolchain import pool
 from hif8.toolchain.program import ToolError
 from tasks import DEADLINE, alive, wait_until
 
-SIZE = 1 << 22
-"""Words of a range of the sweeps that are killed here: a quarter of those of other sweeps."""
+SIZE = depth("words of a range of a sweep that is killed")
 LAST = 32 * SIZE - 1
 PROGRAM = f"""
 import sys
