@@ -7,7 +7,8 @@ Imports every room, each inside the command that needs it, so that ``hif8 show``
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -44,6 +45,12 @@ app = typer.Typer(
 console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
 
 Units = Annotated[list[str] | None, typer.Argument(help="Units; all of them by default.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
+]
 Build = Annotated[Path, typer.Option("--build", help="Folder for everything made.")]
 BUILD = Path("build")
 INTERRUPTED = 130
@@ -254,12 +261,14 @@ def _on_engine(
     how: dict[str, object],
 ) -> np.ndarray:
     """Return a product as the simulated engine made it; leave if that is not golden's."""
-    from .sim import engine, simulators
+    from .sim import engine
+    from .toolchain import simulators
+    from .toolchain.program import ToolError
 
     chosen = simulators.simulator(how["simulator"])
     reason = chosen.missing()
     if reason:
-        raise simulators.SimulatorError(reason)
+        raise ToolError(reason)
     with _progress() as progress:
         made = engine.multiply(
             a, b, unit=unit, progress=lambda *done: progress(unit, chosen.name, *done), **how
@@ -366,14 +375,15 @@ def verify(
     """Simulate units and compare every output bit with the golden model."""
     from .hdl.baselines import ROWS
     from .hdl.configs import SMALL, select
-    from .sim import simulators
     from .sim import verify as sim_verify
+    from .toolchain import simulators
+    from .toolchain.program import ToolError
 
     chosen = select(units or (), ROWS, SMALL)
     for name in sim or ():
         reason = simulators.simulator(name).missing()
         if reason:
-            raise simulators.SimulatorError(reason)
+            raise ToolError(reason)
     how: dict[str, object] = {
         "root": build / "sim",
         "seed": sim_verify.SEED if seed is None else seed,
@@ -504,14 +514,16 @@ def netlist(
 ) -> None:
     """Map units to standard cells, run the netlists through the benches, prove they are the RTL."""
     from .hdl.configs import SMALL, UNITS, select
-    from .hdl.synthesis import Library
-    from .sim import netlists, simulators
+    from .sim import netlists
+    from .toolchain import simulators
+    from .toolchain.program import ToolError
+    from .toolchain.synthesis import Library
 
     chosen, names = select(units or (), UNITS, SMALL), sim or ["verilator"]
     for name in names:
         reason = simulators.simulator(name).missing()
         if reason:
-            raise simulators.SimulatorError(reason)
+            raise ToolError(reason)
     with _progress() as progress:
         every = netlists.check_all(
             chosen,
@@ -558,6 +570,7 @@ def mutate(
         int | None, typer.Option(min=1, help="Faults a unit, if it has as many places.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Chooses the faults.")] = None,
+    scheduler: Scheduler = None,
     build: Build = BUILD,
 ) -> None:
     """Put faults into units and see whether the benches notice every one that matters."""
@@ -570,6 +583,7 @@ def mutate(
             root=build / "sim",
             count=mutants.COUNT if count is None else count,
             seed=SEED if seed is None else seed,
+            scheduler=scheduler,
             progress=lambda unit, done, total: progress(unit, "faults", done, total),
         )
     _show_faults(reports)
@@ -617,41 +631,38 @@ def sweep(
     every_setting: Annotated[
         bool, typer.Option("--every-setting", help="saturate and nan_to_zero on, too.")
     ] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
-    ] = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is done.")] = False,
     build: Build = BUILD,
 ) -> None:
     """Run every word through an encoder's RTL; goes on where it was stopped."""
     from .sim import sweep as job
+    from .toolchain import pool
 
-    if jobs and scheduler:
-        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
+    pool.check(jobs, scheduler)
     bounds = [None if text is None else _word(text) for text in (first, last)]
     asked = job.plan(
         unit, build / "sweep", first=bounds[0], last=bounds[1], every_setting=every_setting
     )
-    client = job.connect(scheduler) if scheduler else None
     with job.alone(asked.folder):
         if fresh:
             job.forget(asked)
         done = job.finished(asked)
         _show_coverage(asked, done)
-        left = [part for part in asked.ranges if part not in done]
-        if client:
-            records = job.on_cluster(asked, left, client)
-        else:
-            records = job.locally(asked, left, build / "sim", jobs or os.cpu_count() or 1)
         begin = time.perf_counter()
         with _progress() as progress:
-            every = job.run(asked, records, done, lambda *how: progress(asked.unit, *how))
+            every = job.run(
+                asked,
+                done,
+                root=build / "sim",
+                jobs=jobs,
+                scheduler=scheduler,
+                progress=partial(progress, asked.unit),
+            )
         seconds = time.perf_counter() - begin
     _show_sweep(asked, every)
-    cases = sum(part.count for part in left)
+    cases = sum(part.count for part in asked.ranges if part not in done)
     console.print(f"this run: {cases:,} words in {seconds:.1f} s, {cases / seconds:,.0f} a second")
     if any(record.mismatches for record in every.values()):
         raise typer.Exit(1)
@@ -728,7 +739,7 @@ def cost(
     from .analysis import cost as job
     from .analysis import cost_table
     from .analysis.figures import draw_cost
-    from .hdl.synthesis import Library
+    from .toolchain.synthesis import Library
 
     chosen, library = job.select(units or (), slow=slow), Library.find(liberty)
     if commands:
@@ -848,22 +859,16 @@ def workloads(
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small runs, a few seconds each.")] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default as many as processors.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler whose workers do it.")
-    ] = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     build: Build = BUILD,
 ) -> None:
     """Train published systems in 8-bit formats beside FP32; goes on where it was stopped."""
     from importlib.util import find_spec
 
-    if jobs and scheduler:
-        raise ValueError("--jobs is for this machine: with --scheduler the cluster decides")
     if not find_spec("torch"):
         raise RuntimeError("torch is not installed: make training")
-    from .analysis.workloads.harness import pool, results, runs, table
+    from .analysis.workloads.harness import batch, results, runs, table
 
     chosen = (formats or ",".join(runs.FORMATS)).split(",")
     chosen = list(dict.fromkeys([table.REFERENCE, *chosen]))  # all are measured by it
@@ -882,13 +887,8 @@ def workloads(
         )
     left = [setting for setting in asked if setting not in found]
     begin = time.perf_counter()
-    if scheduler:
-        from .sim.sweep import connect
-
-        done = pool.on_cluster(left, folder / "runs", connect(scheduler))
-    else:
-        done = pool.locally(left, folder / "runs", jobs or os.cpu_count() or 1)
-    with _counting("runs", len(asked), len(found)) as advance:
+    done = batch.run_all(left, folder / "runs", jobs=jobs, scheduler=scheduler)
+    with closing(done), _counting("runs", len(asked), len(found)) as advance:
         for result in done:
             found[result.setting] = result
             advance()

@@ -34,7 +34,8 @@ from .golden.matmul import matmul
 from .hdl import export
 from .hdl.configs import UNITS, Unit
 from .sim import engine, verify
-from .sim.simulators import SIMULATORS, SimulatorError
+from .toolchain.program import ToolError
+from .toolchain.simulators import SIMULATORS
 
 COMMAND = "hif8 demo"
 SIMULATOR = "verilator"
@@ -206,14 +207,14 @@ def run(
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If the simulator that runs the network is missing, or one could not be run to the end.
     OSError
         If something cannot be written.
     """
     missing = SIMULATORS[SIMULATOR].missing()
     if missing:
-        raise SimulatorError(missing)
+        raise ToolError(missing)
     _exported(build, step)
     step(f"{', '.join(NAMES)} against golden, under every simulator")
     pairs = [(UNITS[unit], name) for unit in NAMES for name in SIMULATORS]

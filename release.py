@@ -62,7 +62,7 @@ def run(build: Path, *, step: Callable[[str], None]) -> Release:
 
     Raises
     ------
-    ExportError
+    ToolError
         If Verilog cannot be made.
     ValueError
         If a result is damaged.

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What units cost: cells, area and delay on standard cells, LUTs and clock on FPGAs.
 
-Imports `files`, `hdl` and `analysis.cost_growth`. `measure` runs the tools, `save` and `read` keep
+`measure` runs the tools, `save` and `read` keep
 what they said.
 """
 
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..hdl import export, fpga, synthesis, timing
+from ..hdl import export
 from ..hdl.baselines import BASELINES
 from ..hdl.configs import UNITS, Unit
-from ..hdl.synthesis import Library
+from ..toolchain import fpga, pool, sta, synthesis, yosys
+from ..toolchain.synthesis import Library
 from .cost_growth import UNEXPORTED
 
 RESULTS = "cost.json"
@@ -168,10 +168,10 @@ def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
     entry = verilog(unit)
     text, module = entry["text"], unit.module
     netlist = synthesis.synthesise(text, module, library, cached)
-    if timing.STA.missing:
+    if sta.STA.missing:
         delay, path = netlist.abc_delay, ""
     else:
-        found = timing.longest_path(netlist, library, cached)
+        found = sta.longest_path(netlist, library, cached)
         delay, path = found.delay, f"{found.begins} to {found.ends}"
     placed = {
         device.name: asdict(fpga.place(text, module, entry["ports"], device, cached))
@@ -221,11 +221,11 @@ def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
     text, module = entry["text"], unit.module
     netlist = synthesis.synthesise(text, module, library, cached)
     given = synthesis.inputs(text, module, library)
-    given["sta.tcl"] = timing.script(netlist, library)
+    given["sta.tcl"] = sta.script(netlist, library)
     commands = [
         f"cd {folder}",
         "yosys -q -l log.txt -s unit.ys && cat statistics.txt && grep Delay log.txt | tail -n 1",
-        f"sta -exit sta.tcl  # the delay is {timing.PERIOD} ns less the slack",
+        f"sta -exit sta.tcl  # the delay is {sta.PERIOD} ns less the slack",
     ]
     for device in devices(unit):
         place = device.name.lower()
@@ -291,25 +291,25 @@ def measure(units: Sequence[Unit], library: Library, build: Path) -> Iterator[Ro
 
     Raises
     ------
-    SynthesisError
+    ToolError
         If a tool that is needed is missing, or gave no figures.
     """
-    synthesis.yosys_version()
+    yosys.DEBIAN.version()
     cached = build / "cost" / "kept"
     largest_first = sorted(units, key=lambda unit: -unit.products)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tasks = [pool.submit(measure_one, unit, library, cached) for unit in largest_first]
-        try:
-            for task in as_completed(tasks):
-                yield task.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+    def one(unit: Unit) -> Row:
+        return measure_one(unit, library, cached)
+
+    with closing(pool.threads(one, largest_first)) as measured:
+        for _, row in measured:
+            yield row
 
 
 def tool_versions() -> dict[str, str]:
     """Return the versions of all that was run, or what to do to have it."""
     placers = [device.place for device in fpga.DEVICES.values()]
-    tools = (synthesis.YOSYS, timing.STA, fpga.YOSYS, *placers)
+    tools = (yosys.DEBIAN, sta.STA, yosys.PYPI, *placers)
     return export.tool_versions() | {tool.name: tool.missing or tool.version() for tool in tools}
 
 

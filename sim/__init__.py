@@ -1,5 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How RTL is checked against golden: simulators, benches, verdicts.
-
-Imports `golden` and `hdl`.
-"""
+"""How RTL is checked against golden: benches, proofs, faults, verdicts."""

@@ -6,6 +6,7 @@ holds what is its own: which cases, how many they must be, and what golden expec
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,9 @@ from .coverage import Coverage
 JOB_VARIABLE = "HIF8_JOB"
 BATCH = 1 << 16
 """Cases between two comparisons, and two reports of progress."""
+
+FURTHER = "steady, while there is time"
+"""The traffic of the random cases beyond those that must be run."""
 
 Arrays = dict[str, np.ndarray]
 Expect = Callable[[Unit, Arrays, dict[str, int]], Arrays]
@@ -48,6 +52,12 @@ class Job:
         Seeds every random case.
     random_cases : int
         How many random cases a bench adds whose space is too large to exhaust.
+    share : float
+        How many of the directed vectors and tiles are run.
+    seconds : float
+        How long sums and engines go on with random cases.
+    block : int
+        Beats that sums and engines are given in one go.
     tensors : bool
         Take the cases from ``tensors.npz`` in the folder instead of the bench's own.
     options : dict of int, optional
@@ -59,6 +69,9 @@ class Job:
     lanes: int
     seed: int = 0
     random_cases: int = 0
+    share: float = 1.0
+    seconds: float = 0.0
+    block: int = 1 << 14
     tensors: bool = False
     options: dict[str, int] | None = None
 
@@ -80,6 +93,16 @@ class Job:
             return [self.options]
         names = ROWS[self.unit].options
         return [dict(zip(names, bits, strict=True)) for bits in product((0, 1), repeat=len(names))]
+
+    def part(self, count: int) -> int:
+        """Return how many of so many directed cases are run."""
+        return math.ceil(count * self.share)
+
+    def some(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw those of so many directed cases that are run, in their order."""
+        if self.share == 1:
+            return np.arange(count)
+        return np.sort(rng.choice(count, self.part(count), replace=False))
 
     def for_unit(self, name: str) -> "Job":
         """Return the same job for another unit."""
@@ -109,6 +132,8 @@ class Tally:
         comes of it, and the most from one accepted item to the next.
     random_products : int, optional
         How many random products were in the sums compared.
+    extra : int
+        How many of the cases were run because there was time.
     broken : list of str
         Where traffic was not as it must be.
     """
@@ -121,6 +146,7 @@ class Tally:
     latency: int | None = None
     interval: int | None = None
     random_products: int | None = None
+    extra: int = 0
     broken: list[str] = field(default_factory=list)
 
     def measured(self, latency: int, interval: int) -> None:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import cocotb
@@ -21,12 +21,11 @@ from ..golden.accumulate import SCALES
 from ..golden.matmul import matmul
 from ..hdl.configs import UNITS, Unit
 from . import programs
-from .bench import Arrays, Job, Tally, beside
+from .bench import FURTHER, Arrays, Job, Tally, beside
+from .effort import PRODUCTS
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Streams, Traffic, cut_short
+from .streams import STEADY, TRAFFIC, Streams, Traffic, cut_short
 
-RANDOM = 4
-"""Random products for every random case that is asked for."""
 LENGTHS = (1, 3, 4, 5, 8, 9, 33, 64)
 """Beats of random tiles, fewer than a tile has rows, as many, and more; as many beats go to each.
 
@@ -36,8 +35,6 @@ SHORT = 6
 """Random tiles of each length in the traffics after the first."""
 CANCELLED = 64
 """Vectors of `a`, and of `b`, that cancel."""
-BLOCK = 1 << 14
-"""Beats that are simulated in one go."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,12 @@ class Tiles:
         """How many beats a tile has."""
         return self.a.shape[1]
 
+    def some(self, job: Job, rng: np.random.Generator) -> "Tiles":
+        """Return the share of them that the job runs."""
+        chosen = job.some(len(self.a), rng)
+        options = {name: values[chosen] for name, values in self.options.items()}
+        return Tiles(self.a[chosen], self.b[chosen], options)
+
 
 def tile_size(unit: Unit) -> tuple[int, int]:
     """Return how many rows and columns a tile has."""
@@ -77,8 +80,8 @@ def option_names(unit: Unit) -> list[str]:
 
 def _count(job: Job, beats: int) -> int:
     """Return how many random tiles of a length the first traffic has."""
-    each = job.random_cases * RANDOM / len(LENGTHS) / UNITS[job.unit].products
-    return max(SHORT, math.ceil(each / beats))
+    each = job.random_cases * PRODUCTS / len(LENGTHS) / UNITS[job.unit].products
+    return max(job.part(SHORT), math.ceil(each / beats))
 
 
 def _drawn(unit: Unit, tiles: int, rng: np.random.Generator) -> Arrays:
@@ -150,15 +153,33 @@ def _directed(unit: Unit, rng: np.random.Generator) -> Iterator[Tiles]:
 def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Tiles]]:
     """Yield the tiles of one kind of traffic, in blocks that are simulated in one go."""
     unit = UNITS[job.unit]
-    if name != "steady":
-        yield [_random(unit, SHORT, beats, rng) for beats in LENGTHS]
+    if name == FURTHER:
+        yield from _further(job, rng)
         return
-    yield list(_directed(unit, rng))
+    if name != "steady":
+        yield [_random(unit, job.part(SHORT), beats, rng) for beats in LENGTHS]
+        return
+    yield [tiles.some(job, rng) for tiles in _directed(unit, rng)]
     for beats in LENGTHS:
-        left, most = _count(job, beats), max(1, BLOCK // beats)
+        left = _count(job, beats)
         while left:
-            yield [_random(unit, min(left, most), beats, rng)]
-            left -= min(left, most)
+            tiles = min(left, _most(job, beats))
+            yield [_random(unit, tiles, beats, rng)]
+            left -= tiles
+
+
+def _further(job: Job, rng: np.random.Generator) -> Iterator[list[Tiles]]:
+    """Yield blocks of random tiles while there is time."""
+    end = time.perf_counter() + job.seconds
+    for beats in cycle(LENGTHS):
+        if time.perf_counter() >= end:
+            return
+        yield [_random(UNITS[job.unit], _most(job, beats), beats, rng)]
+
+
+def _most(job: Job, beats: int) -> int:
+    """Return how many tiles of a length make a block."""
+    return max(1, job.block // max(beats, UNITS[job.unit].parameters["rows"]))
 
 
 def count(job: Job) -> int:
@@ -166,14 +187,16 @@ def count(job: Job) -> int:
 
     Directed: 64 scales, each with all settings of the other options; 38 by 38 vectors for the
     exponents eight times; 81 by 81 of specials; 64 by 64 that cancel twice; 6 alternations; as many
-    in a tile as have a place. Then the random ones, as `_program` draws them.
+    in a tile as have a place. Then the random ones, as `_program` draws them. Of each kind the
+    job's share.
     """
     unit = UNITS[job.unit]
-    tiles = 64 * 2 ** (len(option_names(unit)) - 1)
+    tiles = job.part(64 * 2 ** (len(option_names(unit)) - 1))
     for kinds, vectors in ((8, 38), (1, 81), (2, CANCELLED), (6, 1)):
-        tiles += kinds * math.prod(math.ceil(vectors / size) for size in tile_size(unit))
+        crossed = math.prod(math.ceil(vectors / size) for size in tile_size(unit))
+        tiles += kinds * job.part(crossed)
     tiles += sum(_count(job, beats) for beats in LENGTHS)
-    tiles += (len(TRAFFIC) - 1) * SHORT * len(LENGTHS)
+    tiles += (len(TRAFFIC) - 1) * job.part(SHORT) * len(LENGTHS)
     return unit.parameters["rows"] * tiles
 
 
@@ -245,7 +268,7 @@ def _broken(
     ends = traffic.accepted[np.flatnonzero(last)]
     emitted = traffic.emitted.reshape(-1, rows)
     firsts = emitted[:, 0]
-    gap, stall = TRAFFIC[name]
+    gap, stall = TRAFFIC.get(name, STEADY)
     if (firsts < ends + unit.latency).any():
         broken.append(f"{name}: a row came out after {(firsts - ends).min()} cycles")
     if stall == 0:
@@ -318,7 +341,10 @@ async def _cases(streams: Streams, job: Job, tally: Tally) -> None:
     rng = np.random.default_rng(job.seed)
     depth = unit.latency + unit.parameters["rows"]
     begin = time.perf_counter()
-    for name, (gap, stall) in TRAFFIC.items():
+    for name, (gap, stall) in (
+        *TRAFFIC.items(),
+        *[(FURTHER, TRAFFIC["steady"])] * (job.seconds > 0),
+    ):
         pauses = np.random.default_rng(job.seed)
         how = {"gap": gap, "stall": stall, "rng": pauses, "reset": True}
         blocks = ((part, _items(unit, part, rng)) for part in _program(job, name, rng))
@@ -338,6 +364,8 @@ async def _cases(streams: Streams, job: Job, tally: Tally) -> None:
                 tally.random_products += sum(tiles.random_products for tiles in batches)
                 if name == "steady":
                     tally.measured(*_measured(unit, batches, traffic, items["last"]))
+            if name == FURTHER:
+                tally.extra += rows
             tally.report(job, begin)
 
 
@@ -348,7 +376,7 @@ async def _blocks(streams: Streams, job: Job, tally: Tally) -> None:
     with np.load(job.file("tensors.npz")) as tensors:
         a, b = tensors["a"], tensors["b"]
     i, j = (index.ravel() for index in np.indices((len(a), len(b))))
-    step = max(1, BLOCK // a.shape[1])
+    step = max(1, job.block // a.shape[1])
     kept, cycles = [], 0
     begin = time.perf_counter()
     for start in range(0, len(i), step):

@@ -8,8 +8,9 @@ them is random.
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import cocotb
@@ -19,19 +20,16 @@ from ..golden.accumulate import exact_sum
 from ..golden.matmul import dot
 from ..hdl.configs import UNITS, Unit
 from . import programs
-from .bench import Arrays, Job, Tally, beside
+from .bench import FURTHER, Arrays, Job, Tally, beside
+from .effort import PRODUCTS
 from .gemms import groups
 from .lanes import lane_dtype
-from .streams import TRAFFIC, Streams, Traffic, cut_short
+from .streams import STEADY, TRAFFIC, Streams, Traffic, cut_short
 
-RANDOM = 4
-"""Random products for every random case that is asked for."""
 LENGTHS = (1, 2, 3, 5, 8, 16, 33, 64)
 """Beats of random vectors; equally many beats go to each."""
 SHORT = 12
 """Random vectors of each length in the traffics after the first."""
-BLOCK = 1 << 14
-"""Beats of random vectors that are simulated in one go."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ def _columns(job: Job) -> int:
 
 def _vectors(job: Job, beats: int) -> int:
     """Return how many random vectors of a length the first traffic has in each column."""
-    each = job.random_cases * RANDOM / len(LENGTHS) / _columns(job) / UNITS[job.unit].products
-    return max(SHORT, math.ceil(each / beats))
+    each = job.random_cases * PRODUCTS / len(LENGTHS) / _columns(job) / UNITS[job.unit].products
+    return max(job.part(SHORT), math.ceil(each / beats))
 
 
 def _random(unit: Unit, columns: int, beats: int, vectors: int, rng: np.random.Generator) -> Batch:
@@ -121,47 +119,73 @@ def _together(
     return Batch(*map(laid_out, pair), words[chosen].reshape(vectors, columns))
 
 
-def _directed(unit: Unit, columns: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """Yield the vectors that are run whatever the effort."""
-    pairs = [
+def _directed(job: Job, columns: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """Yield the share of every kind of directed vectors that the job runs."""
+    unit = UNITS[job.unit]
+    for lay_out, (a, b), words in _kinds(unit, rng):
+        some = job.some(len(a), rng)
+        yield lay_out(unit, columns, (a[some], b[some]), rng, words[some])
+
+
+def _kinds(
+    unit: Unit, rng: np.random.Generator
+) -> Iterator[tuple[Callable[..., Batch], programs.Pair, np.ndarray]]:
+    """Yield every kind of directed vectors, what lays them out, and the words they start from."""
+    for pair in (
         *programs.exponent_pairs(rng),
         *programs.cancellations(rng),
         *programs.alternations(),
         *programs.specials(),
-    ]
-    for pair in pairs:
+    ):
         words = np.zeros(len(pair[0]), np.uint32)
         if pair[0].shape[1] == 3:  # of the specials half start from anything
             words = programs.random_words(rng, words.shape) * rng.integers(0, 2, words.shape)
-        yield _spread(unit, columns, pair, rng, words.astype(np.uint32))
+        yield _spread, pair, words.astype(np.uint32)
     if _is_exact(unit):
         for pair in (programs.carries(rng), *programs.overflows(rng)):
-            yield _spread(unit, columns, pair, rng, np.zeros(len(pair[0]), np.uint32))
-    else:
-        for pair, words in (
-            programs.rounding_patterns(rng),
-            programs.rounding_runs(rng),
-            programs.lone_bits(),
-        ):
-            yield _spread(unit, columns, pair, rng, words)
-        if unit.products >= 4:
-            for pair, words in (programs.broken_ties(rng), programs.remainders(rng)):
-                yield _together(unit, columns, pair, rng, words)
+            yield _spread, pair, np.zeros(len(pair[0]), np.uint32)
+        return
+    for pair, words in (
+        programs.rounding_patterns(rng),
+        programs.rounding_runs(rng),
+        programs.lone_bits(),
+    ):
+        yield _spread, pair, words
+    if unit.products >= 4:
+        for pair, words in (programs.broken_ties(rng), programs.remainders(rng)):
+            yield _together, pair, words
 
 
 def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Batch]]:
     """Yield the vectors of one kind of traffic, in blocks that are simulated in one go."""
-    unit = UNITS[job.unit]
-    columns = _columns(job)
-    if name != "steady":
-        yield [_random(unit, columns, beats, SHORT, rng) for beats in LENGTHS]
+    unit, columns = UNITS[job.unit], _columns(job)
+    if name == FURTHER:
+        yield from _further(job, rng)
         return
-    yield list(_directed(unit, columns, rng))
+    if name != "steady":
+        yield [_random(unit, columns, beats, job.part(SHORT), rng) for beats in LENGTHS]
+        return
+    yield list(_directed(job, columns, rng))
     for beats in LENGTHS:
-        left, most = _vectors(job, beats), max(1, BLOCK // beats // _interleave(unit))
+        left = _vectors(job, beats)
         while left:
-            yield [_random(unit, columns, beats, min(left, most), rng)]
-            left -= min(left, most)
+            vectors = min(left, _most(job, beats))
+            yield [_random(unit, columns, beats, vectors, rng)]
+            left -= vectors
+
+
+def _further(job: Job, rng: np.random.Generator) -> Iterator[list[Batch]]:
+    """Yield blocks of random vectors while there is time."""
+    end = time.perf_counter() + job.seconds
+    for beats in cycle(LENGTHS):
+        if time.perf_counter() >= end:
+            return
+        yield [_random(UNITS[job.unit], _columns(job), beats, _most(job, beats), rng)]
+
+
+def _most(job: Job, beats: int) -> int:
+    """Return how many vectors of a length make a block."""
+    return max(1, job.block // beats // _interleave(UNITS[job.unit]))
 
 
 def _given(job: Job) -> list[Batch]:
@@ -198,7 +222,7 @@ def count(job: Job) -> int:
     that outgrow a product; for FP32 81 distances x 36 significands x 8, 33 distances x 24 lengths
     of runs x 12, 124 words in which one bit makes the difference and, where they fit in a beat,
     2,775, 2 x 1,275, 51 x 60, 51 x 4 and 1,225 ties, and 2 x 2,775 remainders. Each kind is padded
-    to all columns. Then the random ones, as `_program` draws them.
+    to all columns. Then the random ones, as `_program` draws them. Of each kind the job's share.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
@@ -208,9 +232,9 @@ def count(job: Job) -> int:
         kinds += [81 * 36 * 8, 33 * 24 * 12, 4 * 31]
         fused = [2775 + 2 * 1275 + 51 * (60 + 4) + 1225, 2 * 2775]
         kinds += fused if UNITS[job.unit].products >= 4 else []
-    vectors = sum(-(-kind // columns) for kind in kinds)
+    vectors = sum(-(-job.part(kind) // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)
-    return columns * (vectors + (len(TRAFFIC) - 1) * SHORT * len(LENGTHS))
+    return columns * (vectors + (len(TRAFFIC) - 1) * job.part(SHORT) * len(LENGTHS))
 
 
 def expect(unit: Unit, batch: Batch) -> Arrays:
@@ -263,7 +287,7 @@ def _broken(unit: Unit, name: str, traffic: Traffic, last: np.ndarray, sums: int
     if len(traffic.accepted) != len(last) or len(traffic.emitted) != sums:
         return [*broken, f"{name}: {len(traffic.accepted)} in, {len(traffic.emitted)} out"]
     delays = _delays(traffic, last)
-    gap, stall = TRAFFIC[name]
+    gap, stall = TRAFFIC.get(name, STEADY)
     if stall == 0 and not (delays == unit.latency).all():
         broken.append(f"{name}: latency {delays.min()} to {delays.max()}, not {unit.latency}")
     if delays.min() < unit.latency:
@@ -298,7 +322,10 @@ async def sums_as_golden(dut: object) -> None:
         tally.report(job, begin)
         tally.save(job)
         return
-    for name, (gap, stall) in TRAFFIC.items():
+    for name, (gap, stall) in (
+        *TRAFFIC.items(),
+        *[(FURTHER, TRAFFIC["steady"])] * (job.seconds > 0),
+    ):
         pauses = np.random.default_rng(job.seed)
         how = {"gap": gap, "stall": stall, "rng": pauses, "reset": True}
         blocks = ((part, _items(unit, part, rng)) for part in _program(job, name, rng))
@@ -319,6 +346,8 @@ async def sums_as_golden(dut: object) -> None:
                 tally.random_products += sum(batch.random_products for batch in batches)
                 if name == "steady":
                     tally.measured(int(_delays(traffic, items["last"]).min()), traffic.interval)
+            if name == FURTHER:
+                tally.extra += sum(batch.acc.size for batch in batches)
             tally.report(job, begin)
     tally.save(job)
 

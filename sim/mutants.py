@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults: whether the benches notice what is wrong with a circuit.
 
-Imports `hif8.files`, `hdl` and the rest of `sim`. A netlist holds all faults of a unit and an input
+A netlist holds all faults of a unit and an input
 that chooses which one is active (`sim.faults`), so that one build simulates them all, in the cases
 of the unit's own bench: a combinational unit's one after the other (`sim.bench_mutants`), a
 stream's side by side, in the shadow of the unit without a fault (`sim.bench_shadows`). What a first
@@ -19,21 +19,25 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from amaranth.lib.wiring import In
 
 from .. import files
 from ..hdl.configs import UNITS, Unit
+from ..toolchain import pool, yosys
+from ..toolchain.program import ToolError
+from ..toolchain.simulators import start
 from . import bench_limits, bench_mutants, bench_shadows, verify
 from .bench import JOB_VARIABLE, Job
 from .bench_mutants import SELECT, MutantsJob, Mutated
+from .effort import budget
 from .equivalence import UNDECIDED, judge
-from .faults import TOOL, Fault, Faulty, MutationError, bits_of, inject
+from .faults import Fault, Faulty, bits_of, inject
 from .lanes import HANDSHAKES, lane_dtype
 from .lanes import shared as lanes_shared
 from .proofs import tool
-from .simulators import SimulatorError, simulator, start
 
 SIMULATOR = "verilator"
 COUNT = 200
@@ -118,7 +122,7 @@ def _spread(row: Mutated, bits: str, lanes: int) -> str:
     body = re.sub(r"\b1'h([01])", rf"{{{lanes}{{1'b\1}}}}", body)
     rest = re.sub(r"(?m)^  always @\(posedge clk\)\n    \S.* <= .*;$", "", body)
     if re.search(r"\d'[hbd](?!\d\}\})|[?+]|\balways\b", rest):
-        raise MutationError(f"{TOOL} left more than gates of one bit in {row.name}")
+        raise ToolError(f"{yosys.PYPI.name} left more than gates of one bit in {row.name}")
     return body
 
 
@@ -265,10 +269,9 @@ def simulate(
 
     Raises
     ------
-    MutationError
-        If the unit fails its bench without a fault, or has not run all of its cases.
-    SimulatorError
-        If the simulator could not be run to the end.
+    ToolError
+        If the simulator could not be run to the end, or the unit fails its bench without a fault,
+        or has not run all of its cases.
     """
     size = LANES - 1 if unit.streams else len(alive)
     how = {"root": root, "limit": limit, "random_cases": random_cases, "seed": seed}
@@ -334,14 +337,14 @@ def _simulate(
     passed = verify.wait(child, folder, watch, fatal=False)
     if not job.file("results.json").exists():
         last = verify._last_line(folder)
-        raise SimulatorError(f"{SIMULATOR} did not finish the faults of {unit.name}: {last}")
+        raise ToolError(f"{SIMULATOR} did not finish the faults of {unit.name}: {last}")
     results = json.loads(job.file("results.json").read_text())
     if unit.streams:
         results = _from_shadows(job, bench, results, alive)
     _check_healthy(unit, results)
     if not passed:
         last = verify._last_line(folder)
-        raise MutationError(f"{unit.name} fails its bench without any fault: {last}")
+        raise ToolError(f"{unit.name} fails its bench without any fault: {last}")
     shutil.rmtree(folder)
     return results["healthy"]["cases"], {int(n): cases for n, cases in results["killed"].items()}
 
@@ -361,12 +364,12 @@ def _check_healthy(unit: Unit, results: dict[str, object]) -> None:
     """Refuse what was found with a unit that fails its bench, or did not run all of it."""
     healthy = results["healthy"]
     if healthy["mismatches"] or not healthy["cases"]:
-        raise MutationError(
+        raise ToolError(
             f"{unit.name} fails its bench without any fault: {healthy['mismatches']} of "
             f"{healthy['cases']} cases differ from golden"
         )
     if healthy["cases"] != results["expected"]:
-        raise MutationError(
+        raise ToolError(
             f"{unit.name} without any fault was run in {healthy['cases']} cases where its bench "
             f"must run {results['expected']}"
         )
@@ -409,12 +412,8 @@ def run(
 
     Raises
     ------
-    MutationError
-        If the faults could not be made or judged, or the unit without one fails its bench.
-    ProofError
-        If the tool that makes and judges them is missing.
-    SimulatorError
-        If the simulator is missing or could not be run to the end.
+    ToolError
+        If a tool is missing or gives no answer, or the unit without a fault fails its bench.
     """
     begin = time.perf_counter()
     faulty = inject(unit, count, seed)
@@ -429,7 +428,8 @@ def run(
     def all_cases(numbers: list[int]) -> None:
         """Run faults in all there is: random cases, and carries to the top of a sum."""
         nonlocal healthy
-        every = simulator(SIMULATOR).random_cases if random_cases is None else random_cases
+        every = budget(unit, SIMULATOR, "full").random_cases
+        every = every if random_cases is None else random_cases
         numbers = [number for number in numbers if number not in killed]
         if numbers:
             healthy, late = simulate(unit, faulty, numbers, random_cases=every, **how)
@@ -468,17 +468,23 @@ def run(
 def run_all(
     units: list[Unit],
     *,
+    root: Path,
+    scheduler: str | None = None,
     progress: Callable[[Unit, int, int], None] = lambda unit, done, total: None,
     **how: object,
 ) -> list[Report]:
-    """Put faults into units, as many units at a time as there are processors.
+    """Put faults into units, as many units at a time as there are processors, or on a cluster.
 
     Parameters
     ----------
     units : list of Unit
         The units.
+    root : Path
+        Folder of builds and runs; on a cluster each worker has its own.
+    scheduler : str, optional
+        The address of a Dask cluster's scheduler.
     progress : callable
-        As for `run`, told which unit it is.
+        As for `run`, told which unit it is; not called on a cluster.
     **how
         Further arguments of `run`.
 
@@ -489,19 +495,24 @@ def run_all(
 
     Raises
     ------
-    MutationError, ProofError, SimulatorError
+    ToolError
         As `run` does; the other units are stopped.
     """
+    if scheduler:
+        names = [unit.name for unit in units]
+        one = partial(_run_named, root=root, **how)
+        return list(pool.in_order(pool.spread(one, names, scheduler=scheduler)))
     tool()
 
-    def one(unit: Unit, look: Callable[[], None]) -> Report:
-        def report(done: int, total: int) -> None:
-            look()
-            progress(unit, done, total)
+    def run_here(unit: Unit) -> Report:
+        return run(unit, root=root, progress=partial(progress, unit), **how)
 
-        return run(unit, progress=report, **how)
+    return list(pool.in_order(pool.threads(run_here, units)))
 
-    return verify.side_by_side(one, units)
+
+def _run_named(name: str, *, root: Path, **how: object) -> Report:
+    """Put faults into the unit of that name, in whatever process this is."""
+    return run(UNITS[name], root=pool.folder(root), **how)
 
 
 def save(report: Report, folder: Path) -> Path:

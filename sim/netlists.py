@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlists of standard cells: each through its unit's own bench, and against its RTL by proof.
 
-Imports `hif8.files`, `hdl`, `sim.proofs`, `sim.simulators` and `sim.verify`. Icarus takes the
-vendor's models of the cells, Verilator the functions that the liberty file states, from which the
-netlist was mapped.
+Icarus takes the vendor's models of the cells, Verilator the functions that the liberty file states,
+from which the netlist was mapped.
 """
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from .. import files
 from ..hdl.configs import Unit
-from ..hdl.synthesis import Library, Netlist, synthesise, yosys_version
+from ..toolchain import pool, yosys
+from ..toolchain.program import ToolError, folder_of
+from ..toolchain.synthesis import Library, Netlist, synthesise
 from . import verify
 from .proofs.netlists import Equivalence, equivalent
-from .proofs.prover import yosys
-from .simulators import SimulatorError
 from .verify import Verdict
 
 CELLS = 2000
@@ -71,21 +69,17 @@ def models(library: Library, simulator: str) -> str:
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If there is none of the vendor's, or Yosys makes none of the liberty file.
     """
     if simulator == "icarus":
         vendors = library.path.with_suffix(".v")
         if not vendors.exists():
-            raise SimulatorError(f"there are no models of the cells of {library.name}: {vendors}")
+            raise ToolError(f"there are no models of the cells of {library.name}: {vendors}")
         return vendors.read_text()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "cells.lib").write_text(library.text)
-        script = "read_liberty -ignore_miss_func cells.lib; write_verilog -noattr cells.v"
-        status, said = yosys("-q", "-p", script, folder=folder)
-        if status or not (folder / "cells.v").exists():
-            raise SimulatorError(f"there are no models of the cells of {library.name}: {said}")
+    script = "read_liberty -ignore_miss_func cells.lib\nwrite_verilog -noattr cells.v"
+    with folder_of({"cells.lib": library.text}) as folder:
+        yosys.run(yosys.PYPI, folder, script)
         return (folder / "cells.v").read_text()
 
 
@@ -154,26 +148,22 @@ def check_all(
 
     Raises
     ------
-    SynthesisError, ProofError, SimulatorError
+    ToolError
         If a tool is missing or gives no answer; other units are stopped.
     """
 
-    def one(unit: Unit, look: Callable[[], None]) -> Checked:
+    def one(unit: Unit) -> Checked:
         netlist = synthesise(verify.exported(unit), unit.module, library, cached)
 
         def simulated(name: str) -> Verdict:
-            def report(done: int, total: int) -> None:
-                look()
-                progress(unit, name, done, total)
-
+            report = partial(progress, unit, name)
             how = {"root": root, "random_cases": random_cases, "progress": report}
             return simulate(unit, netlist, library, name, **how)
 
-        look()
         checked = Checked(
             unit=unit.name,
             library=library.name,
-            yosys=yosys_version(),
+            yosys=yosys.DEBIAN.version(),
             cells=sum(netlist.cells.values()),
             registers=netlist.registers(library),
             equivalence=equivalent(unit, netlist, library),
@@ -183,7 +173,7 @@ def check_all(
         save(checked, saved)
         return checked
 
-    return verify.side_by_side(one, units)
+    return list(pool.in_order(pool.threads(one, units)))
 
 
 def save(checked: Checked, folder: Path) -> Path:

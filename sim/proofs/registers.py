@@ -10,7 +10,7 @@ import re
 from amaranth.lib import wiring
 
 from ...hdl.configs import Unit
-from .prover import ProofError
+from ...toolchain.program import ToolError
 
 _WRITTEN = re.compile(r"always @\(posedge clk\)\n +(\w+) <= ")
 _ALWAYS = {"clk": "1'b0", "rst": "1'b0", "o_ready": "1'b1"}
@@ -33,12 +33,12 @@ def everted(text: str) -> str:
 
     Raises
     ------
-    ProofError
+    ToolError
         If a part has registers, or they are not written as they are exported.
     """
     text, end, parts = text.partition("endmodule\n")
     if "posedge" in parts:
-        raise ProofError("registers within parts are not made ports: only those of the unit are")
+        raise ToolError("registers within parts are not made ports: only those of the unit are")
     registers = widths(text)
     for name, width in registers.items():
         text = re.sub(
@@ -51,7 +51,7 @@ def everted(text: str) -> str:
     ports = "".join(f", {name}__now, {name}__next" for name in registers)
     text, count = re.subn(r"(?m)^(module \w+\([^)]*)\);", rf"\1{ports});", text)
     if count != 1 or "posedge" in text:
-        raise ProofError("the registers of the Verilog are not written as they are exported")
+        raise ToolError("the registers of the Verilog are not written as they are exported")
     return text + end + parts
 
 

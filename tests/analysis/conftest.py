@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hif8.analysis import accumulation, digits, figures
-from hif8.sim import verify
+from hif8.toolchain.lock import alone
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,6 +25,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All figures; processes that share the tests share them, too."""
     base = tmp_path_factory.getbasetemp()
     out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "figures"
-    with verify.alone(out.with_suffix(".lock")):
+    with alone(out.with_suffix(".lock")):
         figures.build(out)
     return out

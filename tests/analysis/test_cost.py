@@ -17,9 +17,9 @@ from conftest import ROOT, skip_if
 from hif8 import cli
 from hif8.analysis import cost, cost_blocks, cost_growth, cost_peers, cost_table
 from hif8.analysis.formats import HIF8
-from hif8.hdl import fpga, timing
 from hif8.hdl.configs import UNITS
-from hif8.hdl.synthesis import Library
+from hif8.toolchain import fpga, sta
+from hif8.toolchain.synthesis import Library
 from rich.console import Console
 
 SMALL = ["decoder", "encoder_fp32_ta", "multiplier", "mac_exact"]
@@ -90,7 +90,7 @@ def test_the_commands_give_the_figures_of_the_row(measured, build):
     said = run.stdout
     assert float(re.search(r"Chip area .*: ([\d.]+)", said)[1]) == pytest.approx(row.area)
     slack = float(re.search(r"(-?[\d.]+) +slack", said)[1])
-    assert timing.PERIOD - slack == pytest.approx(row.delay_ns, abs=1e-3)
+    assert sta.PERIOD - slack == pytest.approx(row.delay_ns, abs=1e-3)
     clocks = [round(float(mhz), 1) for mhz in re.findall(r'"achieved": ([\d.]+)', said)]
     assert clocks == [row.ecp5["mhz"], row.ice40["mhz"]]
     luts = [int(count) for count in re.findall(r'"SB_LUT4": (\d+)', said)]
@@ -99,7 +99,7 @@ def test_the_commands_give_the_figures_of_the_row(measured, build):
 
 @tools
 def test_without_opensta_the_delay_is_abcs_and_that_is_said(build, measured, monkeypatch):
-    monkeypatch.setattr(timing, "STA", replace(timing.STA, name="no-such-sta"))
+    monkeypatch.setattr(sta, "STA", replace(sta.STA, name="no-such-sta"))
     units, library = cost.select(["decoder"]), Library.find()
     done = cost.Cost.of(list(cost.measure(units, library, build)), units, library)
     assert done.rows[0].delay_ns == done.rows[0].abc_ns < measured.rows[0].delay_ns

@@ -14,7 +14,8 @@ from conftest import need
 from hif8.hdl.configs import UNITS
 from hif8.sim import verify
 from hif8.sim.lanes import lane_dtype
-from hif8.sim.simulators import SIMULATORS, SimulatorError
+from hif8.toolchain.program import ToolError
+from hif8.toolchain.simulators import SIMULATORS
 
 PLANTED = {1: 0, 6: 0, 8: 0x5A, 16: 0x3C00, 32: 0x3F800000, 96: 1 << 44}
 """A word of each width that every bench must run: no flag, no scale, a code, and one."""
@@ -357,7 +358,7 @@ def test_a_bench_with_other_than_the_counted_cases_fails(monkeypatch, tmp_path, 
 )
 def test_a_bench_that_ends_early_is_an_error_of_one_line(monkeypatch, tmp_path, root, label, parts):
     need("icarus")
-    with pytest.raises(SimulatorError, match=r"^icarus did not finish decoder: ") as error:
+    with pytest.raises(ToolError, match=r"^icarus did not finish decoder: ") as error:
         run_bench(monkeypatch, tmp_path, root, f"bench_{label}", count=256, **parts)
     assert "\n" not in str(error.value)
 
@@ -365,7 +366,7 @@ def test_a_bench_that_ends_early_is_an_error_of_one_line(monkeypatch, tmp_path, 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_broken_verilog_is_an_error_of_one_line(simulator, tmp_path):
     need(simulator)
-    with pytest.raises(SimulatorError, match=r"^the build failed: .* \(log: .*\)$") as error:
+    with pytest.raises(ToolError, match=r"^the build failed: .* \(log: .*\)$") as error:
         verify.build(UNITS["decoder"], simulator, root=tmp_path, text="module hif8_decoder(;")
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("*/built")), "what was not built must not be taken for built"

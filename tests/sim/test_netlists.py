@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from conftest import need, skip_if
 from hif8.hdl.configs import UNITS
-from hif8.hdl.synthesis import Library, SynthesisError, synthesise, yosys_version
 from hif8.sim import netlists, verify
 from hif8.sim.proofs.netlists import checker, equivalent
-from hif8.sim.proofs.prover import ProofError
+from hif8.toolchain import yosys
+from hif8.toolchain.program import ToolError
+from hif8.toolchain.synthesis import Library, synthesise
 
 BRIEF = ("decoder", "to_fp32", "to_fp16", "to_bf16", "multiplier", "encoder_fp32_s2")
 """Units whose benches are brief enough for the vendor's models under Icarus."""
@@ -30,10 +31,10 @@ SIMULATED = {n: "icarus" if n in BRIEF else "verilator" for n in PROVED if n not
 @pytest.fixture(scope="module")
 def library() -> Library:
     try:
-        yosys_version()
+        yosys.DEBIAN.version()
         checker()
         return Library.find()
-    except (SynthesisError, ProofError) as error:
+    except ToolError as error:
         skip_if(str(error))
 
 

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import os
 import random
 import re
 import sys
@@ -15,6 +16,8 @@ from hif8.golden.format import BF16, FP16, FP32
 from hif8.hdl.configs import UNITS
 from hif8.sim import proofs, verify
 from hif8.sim.proofs import conversions, numbers, prover
+from hif8.toolchain import yosys
+from hif8.toolchain.program import Program, ToolError
 
 PROPERTIES = {wanted.name: wanted for wanted in conversions.PROPERTIES}
 CLAIMS = [
@@ -190,12 +193,12 @@ def test_a_variant_that_is_not_wrong_is_a_failure():
 
 def test_a_variant_replaces_one_place():
     none = dataclasses.replace(PROPERTIES["fields"], wrong=("no such", "text", "nothing"))
-    with pytest.raises(proofs.ProofError, match="the wrong variant of fields must replace one"):
+    with pytest.raises(ToolError, match="the wrong variant of fields must replace one"):
         proofs.prove(UNITS["decoder"], none)
 
 
 def test_nothing_to_prove_is_an_error():
-    with pytest.raises(proofs.ProofError, match="nothing to prove"):
+    with pytest.raises(ToolError, match="nothing to prove"):
         next(proofs.prove_all([]))
 
 
@@ -212,18 +215,31 @@ def fresh_tool():
     proofs.tool.cache_clear()
 
 
+@pytest.fixture
+def other_prover(tmp_path, monkeypatch):
+    """Put a Python program in the prover's place."""
+
+    def put(text: str) -> None:
+        script = tmp_path / "other-prover"
+        says = "import sys\nif '-V' in sys.argv: sys.exit(print('Yosys 1.0'))\n"
+        script.write_text(f"#!{sys.executable}\n{says}{text}\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        monkeypatch.setattr(yosys, "PYPI", Program(script.name, "make setup", ("-V",)))
+
+    return put
+
+
 def test_a_missing_prover_is_an_error(fresh_tool, monkeypatch):
-    monkeypatch.setattr(prover, "_TOOL", "no-such-prover")
-    with pytest.raises(
-        proofs.ProofError, match="no-such-prover is not installed: run `make setup`"
-    ):
+    monkeypatch.setattr(yosys, "PYPI", Program("no-such-prover", "make setup"))
+    with pytest.raises(ToolError, match="no-such-prover is not installed: make setup"):
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"])
 
 
-@pytest.mark.parametrize("program", ["import sys; sys.exit('out of memory error')", "pass"])
-def test_a_prover_that_does_not_run_is_an_error(fresh_tool, program, monkeypatch):
-    monkeypatch.setattr(prover, "_RUN", program)
-    with pytest.raises(proofs.ProofError, match=r"does not run: (out of memory error|no output)"):
+@pytest.mark.parametrize("program", ["sys.exit('out of memory error')", "pass"])
+def test_a_prover_that_does_not_run_is_an_error(fresh_tool, program, other_prover):
+    other_prover(program)
+    with pytest.raises(ToolError, match=r"failed: out of memory error|ended before its script"):
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"])
 
 
@@ -231,27 +247,27 @@ def test_a_prover_that_does_not_run_is_an_error(fresh_tool, program, monkeypatch
     "program",
     [
         "pass",
-        "import sys; sys.exit('ERROR: of its own')",
+        "sys.exit('ERROR: of its own')",
         "open('claim.log', 'w').write('Interrupted SAT solver: TIMEOUT!')",
         f"[open(f'{{m}}.log', 'w').write({prover._REFUTED!r}) for m in ('claim', 'variant')]",
         f"open('claim.log', 'w').write({prover._PROVED!r})",
     ],
 )
-def test_no_answer_is_an_error(program, monkeypatch):
+def test_no_answer_is_an_error(program, other_prover):
     proofs.tool()
-    monkeypatch.setattr(prover, "_RUN", program)
-    with pytest.raises(proofs.ProofError, match=r"neither proved nor refuted fields of decoder: ."):
+    other_prover(f"open('finished.txt', 'w')\n{program}")
+    with pytest.raises(ToolError, match=r"neither proved nor refuted fields of decoder: ."):
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"])
 
 
 def test_a_prover_that_takes_too_long_is_an_error():
-    with pytest.raises(proofs.ProofError, match=r"no answer within 0\.01 s"):
+    with pytest.raises(ToolError, match=r"no answer within 0\.01 s"):
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"], timeout=0.01)
 
 
 @pytest.mark.parametrize("text", ["module hif8_decoder(;", "module hif8_decoder(); endmodule"])
 def test_verilog_that_does_not_fit_is_an_error_in_one_line(text):
-    with pytest.raises(proofs.ProofError, match=r"neither proved nor refuted .*ERROR") as error:
+    with pytest.raises(ToolError, match=r"neither proved nor refuted .*ERROR") as error:
         proofs.prove(UNITS["decoder"], PROPERTIES["fields"], text=text)
     assert "\n" not in str(error.value)
 
@@ -286,6 +302,6 @@ def test_the_command_fails_and_explains_if_a_property_does_not_hold(tmp_path, mo
 
 
 def test_the_command_ends_in_one_line_without_a_prover(fresh_tool, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(prover, "_TOOL", "no-such-prover")
+    monkeypatch.setattr(yosys, "PYPI", Program("no-such-prover", "make setup"))
     assert prove(monkeypatch, tmp_path, "decoder") == 1
-    assert capsys.readouterr().err == ("hif8: no-such-prover is not installed: run `make setup`\n")
+    assert capsys.readouterr().err == ("hif8: no-such-prover is not installed: make setup\n")

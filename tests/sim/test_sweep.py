@@ -7,25 +7,25 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import paper
 import pytest
+from cluster import scheduler_in, worker
 from hif8 import cli, encode
 from hif8.hdl.configs import UNITS
 from hif8.sim import sweep, verify
+from hif8.toolchain import pool
+from hif8.toolchain.program import ToolError
+from tasks import DEADLINE, alive, wait_until
 
 COMMAND = [sys.executable, "-c", "import sys; from hif8.cli import main; sys.exit(main())"]
-DASK = str(Path(sys.executable).with_name("dask"))
 TA = (("hybrid", 0), ("saturate", 0), ("nan_to_zero", 0))
 HR = (("hybrid", 1), ("saturate", 0), ("nan_to_zero", 0))
-DEADLINE = 120
 
 
 @pytest.fixture
@@ -57,27 +57,12 @@ def start(*arguments: object, **how) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(met) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not met():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.02)
-
-
 def files_of(build: Path) -> list[Path]:
     return sorted(build.glob("sweep/*/*.json"))
 
 
 def records_of(build: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in files_of(build)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def pid_of(record: dict) -> int:
@@ -168,7 +153,7 @@ def test_a_range_is_compared_word_by_word(first, setting, builds):
     unit = UNITS["encoder_fp32"]
     text = verify.exported(unit)
     part = sweep.Range(setting, first << 24, 1 << 24)
-    record = sweep.run_range(unit.name, text, sweep.digest(unit.name, text), part, str(builds))
+    record = sweep.run_range(unit.name, text, builds, part)
     assert (record.label, record.first, record.cases) == (part.label, first << 24, 1 << 24)
     assert record.mismatches == 0
     words = np.arange(1 << 24, dtype=np.uint32) | np.uint32(first << 24)
@@ -266,33 +251,10 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_is_done(build):
     assert not any(alive(pid_of(record)) for record in records_of(build))
 
 
-@contextmanager
-def dask(*arguments: object, log: Path):
-    with log.open("wb") as output:
-        child = subprocess.Popen([DASK, *map(str, arguments)], stdout=output, stderr=output)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-
-
 @pytest.fixture
 def scheduler(tmp_path):
-    """The address of a Dask scheduler that has no worker yet."""
-    file = tmp_path / "scheduler.json"
-    options = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file)
-    with dask("scheduler", *options, log=tmp_path / "scheduler.log"):
-        wait_until(file.exists)
-        yield json.loads(file.read_text())["address"]
-
-
-def worker(number: int, scheduler: str, folder: Path):
-    own = folder / f"worker{number}"
-    options = ("--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--nthreads", 1)
-    return dask(
-        "worker", scheduler, *options, "--local-directory", own, log=own.with_suffix(".log")
-    )
+    with scheduler_in(tmp_path) as address:
+        yield address
 
 
 def test_a_lost_worker_of_a_cluster_loses_nothing(scheduler, build, tmp_path):
@@ -316,7 +278,8 @@ def test_a_lost_worker_of_a_cluster_loses_nothing(scheduler, build, tmp_path):
 def test_a_cluster_without_workers_or_scheduler_is_one_line(hif8, scheduler, build, monkeypatch):
     nowhere = "tcp://127.0.0.1:1"
     idle, unheard = (
-        start("encoder_bf16", "--build", build, "--scheduler", at) for at in (scheduler, nowhere)
+        start("encoder_bf16", "--build", build / name, "--scheduler", at)
+        for name, at in (("idle", scheduler), ("unheard", nowhere))
     )
     _, err = idle.communicate(timeout=DEADLINE)
     assert idle.returncode == 1
@@ -326,20 +289,13 @@ def test_a_cluster_without_workers_or_scheduler_is_one_line(hif8, scheduler, bui
     assert err.startswith(f"hif8: no Dask scheduler answers at {nowhere}: ")
     assert err.count("\n") == 1
 
-    monkeypatch.setattr(sweep, "find_spec", lambda name: None)
+    monkeypatch.setattr(pool, "find_spec", lambda name: None)
     status, _, err = hif8("sweep", "encoder_bf16", "--scheduler", scheduler)
     assert (status, err) == (
         1,
         "hif8: --scheduler needs Dask, run: pip install hif8[cluster]\n",
     )
     assert not files_of(build)
-
-
-def test_a_process_with_other_sources_refuses(builds):
-    unit = UNITS["encoder_bf16"]
-    part = sweep.Range(HR, 0, 1 << 16)
-    with pytest.raises(sweep.SweepError, match="has another hif8 or other tools"):
-        sweep.run_range(unit.name, verify.exported(unit), "0" * 16, part, str(builds))
 
 
 def test_what_is_damaged_or_forgotten_is_run_again(hif8, build):
@@ -366,11 +322,12 @@ def test_two_sweeps_in_one_folder_are_one_line(hif8, build):
     assert err.count("\n") == 1
 
 
-def test_a_sweep_that_misses_a_range_is_an_error(build):
+def test_a_sweep_that_misses_a_range_is_an_error(build, monkeypatch):
     asked = sweep.plan("encoder_bf16", build / "sweep")
 
-    def one():
-        yield next(sweep.locally(asked, asked.ranges, build / "sim", 1))
+    def one(function, parts, **_):
+        yield 0, function(parts[0])
 
-    with pytest.raises(sweep.SweepError, match="not those asked for"):
-        sweep.run(asked, one(), {})
+    monkeypatch.setattr(pool, "spread", one)
+    with pytest.raises(ToolError, match="not those asked for"):
+        sweep.run(asked, {}, root=build / "sim")

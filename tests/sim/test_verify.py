@@ -16,7 +16,8 @@ from hif8.hdl.configs import SMALL, UNITS
 from hif8.hdl.export import entry
 from hif8.sim import bench_encoder, bench_readout, lanes, programs, verify
 from hif8.sim.bench import Job
-from hif8.sim.simulators import SIMULATORS, SimulatorError
+from hif8.toolchain.program import ToolError
+from hif8.toolchain.simulators import SIMULATORS
 
 RANDOM = {"verilator": 2_500_000, "icarus": 25_000}
 """Random FP32 words a setting: times the four settings of two options, 10^7 and 10^5 a mode."""
@@ -193,7 +194,7 @@ def test_an_explanation_gives_bits_and_values():
 def test_no_case_is_a_failure(builds):
     need("icarus")
     none = {"code": np.zeros(0, np.uint8)}
-    with pytest.raises((SimulatorError, AssertionError, ValueError)):
+    with pytest.raises((ToolError, AssertionError, ValueError)):
         verify.run(UNITS["decoder"], "icarus", root=builds, tensors=none)
 
 
@@ -222,7 +223,7 @@ def test_a_missing_simulator_is_not_run_and_says_what_to_install(simulator, tmp_
     [verdict] = verify.run_all([(unit, simulator)], root=tmp_path)
     assert (verdict.status, verdict.cases) == ("not run", 0)
     assert "apt-get install" in verdict.note
-    with pytest.raises(SimulatorError, match="apt-get install"):
+    with pytest.raises(ToolError, match="apt-get install"):
         verify.build(unit, simulator, root=tmp_path)
 
 

@@ -2,15 +2,12 @@
 """The command: a table that was killed goes on, another version is left aside, errors in a line."""
 
 import csv
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
+from cluster import scheduler_in, worker
 from hif8 import cli
-from hif8.analysis.workloads.harness import pool, results, runs
+from hif8.analysis.workloads.harness import batch, results, runs
 
 QUICK = ("acmix", "--quick", "--formats", "hif8_ta", "--jobs", "1")
 
@@ -50,49 +47,15 @@ def test_a_table_goes_on_where_it_was_stopped(workloads, tmp_path):
     assert "this run: 1 of 2 runs" in out
 
 
-CHILD = """
-import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-import os
-from hif8.analysis.workloads.harness import pool
-
-if __name__ == "__main__":
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=pool._prepare_child) as workers:
-        print(workers.submit(os.getpid).result(), flush=True)
-        workers.submit(time.sleep, 600).result()
-"""
-
-
-def test_workers_end_with_a_command_that_is_killed(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(CHILD)
-    command = [sys.executable, str(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        worker = int(process.stdout.readline())
-        os.kill(worker, 0)
-        process.kill()
-    for _ in range(200):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker lives on")
-
-
 def test_a_cluster_runs_what_processes_run(tmp_path):
-    from distributed import Client, LocalCluster
-
     [setting] = runs.plan(["acmix"], ["hif8_ta"], ["none"], 1, quick=True)
     expected = runs.run(setting)
-    how = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(processes=False, **how) as cluster:
-        [result] = pool.on_cluster([setting], tmp_path, Client(cluster))
-    assert result.weights == expected.weights
-    assert result.metrics == expected.metrics
+    with scheduler_in(tmp_path) as scheduler, worker(1, scheduler, tmp_path):
+        given = {"jobs": 1}, {"scheduler": scheduler}
+        [[here], [there]] = [list(batch.run_all([setting], tmp_path, **how)) for how in given]
+    for result in (here, there):
+        assert result.weights == expected.weights
+        assert result.metrics == expected.metrics
     assert list(results.load(tmp_path, [setting])[0]) == [setting]
 
 

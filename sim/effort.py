@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much is simulated: the least that a bench runs, and for how long it may go on.
+
+A bench has directed cases, random ones, and, while its time lasts, further random ones: how many
+these are follows from the speed of the unit under the simulator, on the machine at hand.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..hdl.configs import Unit
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a bench runs of a unit under a simulator.
+
+    Attributes
+    ----------
+    share : Fraction
+        How many of the directed vectors and tiles of sums and engines, drawn with the seed. All
+        other directed cases are always run.
+    random_cases : int
+        How many random cases at the least; a sum and an engine have four products for each.
+    seconds : float
+        How long sums and engines go on with random cases.
+    block : int
+        Beats that sums and engines are given in one go.
+    """
+
+    share: Fraction
+    random_cases: int
+    seconds: float
+    block: int
+
+
+PRODUCTS = 4
+"""Random products of sums and engines for every random case."""
+
+EFFORTS = {
+    "quick": {
+        "verilator": Budget(Fraction(1, 8), 1 << 14, 1.0, 1 << 12),
+        "icarus": Budget(Fraction(1, 128), 1 << 8, 1.0, 1 << 6),
+    },
+    "full": {
+        "verilator": Budget(Fraction(1), 1 << 18, 0.0, 1 << 14),
+        "icarus": Budget(Fraction(1, 32), 1 << 10, 0.0, 1 << 8),
+    },
+    "soak": {
+        "verilator": Budget(Fraction(1), 1 << 18, 0.0, 1 << 14),
+        "icarus": Budget(Fraction(1), 1 << 14, 0.0, 1 << 8),
+    },
+}
+"""The floors of every effort under every simulator: the main job's, the tests', and by hand."""
+
+SOAKED = {True: 10**9, False: 10**8}
+"""Random products that a soak runs under Verilator through a unit of one product a cycle, or more.
+"""
+
+
+def budget(unit: Unit, simulator: str, effort: str) -> Budget:
+    """Return the budget of a unit under a simulator.
+
+    Raises
+    ------
+    ValueError
+        If there is no such effort.
+    """
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
+    chosen = EFFORTS[effort][simulator]
+    if effort == "soak" and simulator == "verilator" and unit.bench in ("sum", "matrix"):
+        random_cases = -(-SOAKED[unit.products == 1] // PRODUCTS)
+        return Budget(chosen.share, random_cases, chosen.seconds, chosen.block)
+    return chosen
