@@ -24,7 +24,7 @@ demo: setup  ## the main job: a real network through RTL, its units' benches, th
 	@$(BIN)/hif8 demo
 
 test: setup $(if $(CI),$(TORCHED))  ## every test; in CI those that need torch too
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench

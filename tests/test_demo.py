@@ -6,6 +6,8 @@ from conftest import need
 from hif8 import demo
 from hif8.sim import verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(builds):

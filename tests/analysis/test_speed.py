@@ -6,6 +6,7 @@ Imports hif8.analysis.speed, hif8.golden.kernels and rich.
 
 import io
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hif8.analysis import speed
@@ -35,6 +36,17 @@ OPERATIONS = [
 ]
 
 
+MATRIX = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_matrices() -> Iterator[None]:
+    """Let matrices be as large as a test needs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speed, "MATRIX", MATRIX)
+        yield
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[speed.Row]:
     return speed.measure(10_000, repeats=2)
@@ -51,7 +63,7 @@ def test_measure_has_a_row_for_every_operation(rows: list[speed.Row]) -> None:
 
 
 def test_measure_times_every_operation_on_every_element(rows: list[speed.Row]) -> None:
-    assert [row.elements for row in rows] == [10_000] * 15 + [512**2] * 4
+    assert [row.elements for row in rows] == [10_000] * 15 + [MATRIX**2] * 4
     assert all(row.ns_per_element > 0 for row in rows)
 
 
@@ -63,7 +75,7 @@ def test_measure_has_the_extra_memory_of_hif8_alone(rows: list[speed.Row]) -> No
 
 def test_matmul_is_compared_with_float32(rows: list[speed.Row]) -> None:
     numpy, *others = (row for row in rows if "matmul" in row.operation)
-    assert numpy.note == "512 x 512 x 512"
+    assert numpy.note == f"{MATRIX} x {MATRIX} x {MATRIX}"
     for row in others:
         ratio = row.ns_per_element / numpy.ns_per_element
         assert row.note == f"{ratio:.1f} x NumPy matmul float32"

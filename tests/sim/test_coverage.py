@@ -29,11 +29,20 @@ every_setting = pytest.mark.parametrize(
 )
 
 
+@cache
+def plain_code(word: int, name: str, hybrid: int, keep_exact: bool) -> int:
+    if hybrid:
+        return paper.encode_hybrid(word, name, keep_exact=keep_exact)
+    return paper.encode(paper.ieee_value(word, name))
+
+
 def paper_code(word: int, name: str, options: dict[str, int], keep_exact: bool) -> int:
-    others = {"saturate": bool(options["saturate"]), "nan_to_zero": bool(options["nan_to_zero"])}
-    if options["hybrid"]:
-        return paper.encode_hybrid(word, name, keep_exact=keep_exact, **others)
-    return paper.encode(paper.ieee_value(word, name), **others)
+    code = plain_code(word, name, options["hybrid"], keep_exact)
+    if code == paper.NAN and options["nan_to_zero"]:
+        return paper.ZERO
+    if code & 0x7F == paper.INF and options["saturate"]:
+        return code - paper.INF + paper.MAX
+    return code
 
 
 @cache
@@ -61,6 +70,7 @@ def source_of(word: int, name: str) -> tuple[str, paper.Value, paper.Value]:
     return place, x, end
 
 
+@cache
 def bin_of(word: int, code: int, name: str) -> tuple[str, str, bool]:
     """Return place, outcome and sign of a word that became a code."""
     place, x, end = source_of(word, name)

@@ -17,6 +17,7 @@ from hif8.sim.lanes import lane_dtype
 from hif8.toolchain.program import ToolError
 from hif8.toolchain.simulators import SIMULATORS
 
+pytestmark = pytest.mark.slow
 PLANTED = {1: 0, 6: 0, 8: 0x5A, 16: 0x3C00, 32: 0x3F800000, 96: 1 << 44}
 """A word of each width that every bench must run: no flag, no scale, a code, and one."""
 LANED = [

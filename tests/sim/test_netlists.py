@@ -14,6 +14,7 @@ from hif8.toolchain import yosys
 from hif8.toolchain.program import ToolError
 from hif8.toolchain.synthesis import Library, synthesise
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prover")]
 BRIEF = ("decoder", "to_fp32", "to_fp16", "to_bf16", "multiplier", "encoder_fp32_s2")
 """Units whose benches are brief enough for the vendor's models under Icarus."""
 PROVED = [

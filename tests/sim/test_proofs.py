@@ -19,6 +19,7 @@ from hif8.sim.proofs import conversions, numbers, prover
 from hif8.toolchain import yosys
 from hif8.toolchain.program import Program, ToolError
 
+pytestmark = pytest.mark.usefixtures("prover")
 PROPERTIES = {wanted.name: wanted for wanted in conversions.PROPERTIES}
 CLAIMS = [
     (unit.name, wanted.name)

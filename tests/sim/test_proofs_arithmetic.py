@@ -13,6 +13,7 @@ from hif8.sim import proofs, verify
 from hif8.sim.proofs import arithmetic, readouts, registers
 from hif8.toolchain.program import ToolError
 
+pytestmark = pytest.mark.usefixtures("prover")
 CLAIMED = {
     "multiplier": ["product"],
     "mac_exact": ["exact_addend", "exact_sum", "exact_flags"],

@@ -19,6 +19,7 @@ from hif8.sim.bench import Job
 from hif8.toolchain.program import ToolError
 from hif8.toolchain.simulators import SIMULATORS
 
+pytestmark = pytest.mark.slow
 RANDOM = {"verilator": 2_500_000, "icarus": 25_000}
 """Random FP32 words a setting: times the four settings of two options, 10^7 and 10^5 a mode."""
 

@@ -2,6 +2,7 @@
 """What holds for every workload there is: the folder is listed, none is named."""
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -11,6 +12,10 @@ from hif8.analysis.workloads.harness.rules import Rule
 from torch import nn
 
 STEPS = 2
+FORMATS = ("fp32", "hif8_ta", "hif8_hr")
+PAIRS = [(name, form) for name in runs.names() for form in FORMATS]
+PAIRS += [(runs.names()[0], form) for form in runs.FORMATS if form not in FORMATS]
+"""Every workload in three formats, and one of them in all."""
 
 
 def setting(name, form="hif8_ta", scaling="recipe"):
@@ -30,40 +35,52 @@ def test_a_workload_says_what_it_is(name):
     assert all(isinstance(rule, Rule) for rule in kind.criterion)
 
 
-@pytest.mark.parametrize("form", runs.FORMATS)
+@cache
+def begun_and_trained(one):
+    """Return the weights that a run begins with, and its result; kept for the next test."""
+    kind, begun = runs.system(one.workload), []
+
+    class Watched(kind):
+        def __init__(self, trainer):
+            super().__init__(trainer)
+            begun.append(runs._weights(trainer.models))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "system", lambda _name: Watched)
+        result = runs.run(one, steps=STEPS, evaluate=False)
+    assert len(begun) == 1
+    return *begun, result
+
+
+@pytest.mark.parametrize(("name", "form"), PAIRS)
+def test_two_steps_train_and_begin_with_the_same_weights(name, form):
+    weights, result = begun_and_trained(setting(name, form))
+    assert result.steps == STEPS
+    assert not result.diverged
+    assert len(result.losses) >= 1
+    assert all(math.isfinite(loss) for loss in result.losses)
+    assert weights == begun_and_trained(setting(name))[0] != result.weights
+
+
 @pytest.mark.parametrize("name", runs.names())
-def test_two_steps_are_the_same_twice_with_one_seed(name, form):
-    first, second = (runs.run(setting(name, form), steps=STEPS, evaluate=False) for _ in range(2))
-    assert first.steps == STEPS
-    assert not first.diverged
-    assert len(first.losses) >= 1
+def test_two_steps_are_the_same_twice_with_one_seed(name):
+    _, first = begun_and_trained(setting(name))
+    second = runs.run(setting(name), steps=STEPS, evaluate=False)
     assert first.losses == second.losses
     assert first.weights == second.weights
-    assert all(math.isfinite(loss) for loss in first.losses)
 
 
 @pytest.mark.parametrize("name", runs.names())
 def test_seeds_and_formats_differ(name):
     one, other = setting(name), setting(name)._replace(seed=2)
-    weights = [
-        runs.run(which, steps=STEPS, evaluate=False).weights
-        for which in (one, other, one._replace(format="fp32"))
-    ]
-    assert len(set(weights)) == 3
-
-
-@pytest.mark.parametrize("name", runs.names())
-def test_all_formats_begin_with_the_same_weights(name):
-    weights = {
-        runs.run(setting(name, form), steps=0, evaluate=False).weights for form in runs.FORMATS
-    }
-    assert len(weights) == 1
+    every = (one, other, one._replace(format="fp32"))
+    assert len({begun_and_trained(each)[1].weights for each in every}) == 3
 
 
 @pytest.mark.parametrize("scaling", ["als", "pts", "none"])
 @pytest.mark.parametrize("name", runs.names())
 def test_every_scaling_trains(name, scaling):
-    result = runs.run(setting(name, scaling=scaling), steps=STEPS, evaluate=False)
+    _, result = begun_and_trained(setting(name, scaling=scaling))
     assert result.steps == STEPS
     assert not result.diverged
 
