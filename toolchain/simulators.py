@@ -8,8 +8,11 @@ environment; run as a module it is the child process in which cocotb's runner bu
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -228,6 +231,7 @@ def start(
         "bench": bench,
         "folder": str(folder),
         "waves": waves,
+        "asked_by": os.getpid(),
     }
     with (folder / "run.log").open("wb") as log:
         return subprocess.Popen(
@@ -285,8 +289,16 @@ def start_model(*, build: Path, top: str, sources: list[Path]) -> subprocess.Pop
         )
 
 
+def _end_with(asking: int) -> None:
+    """End this process and all that it started once the process that asked for it is gone."""
+    while os.getppid() == asking:
+        time.sleep(1)
+    os.killpg(0, signal.SIGKILL)
+
+
 def _child(task: dict[str, object]) -> int:
     """Build, or simulate, with cocotb's runner; return 0 if that went well."""
+    threading.Thread(target=_end_with, args=(task["asked_by"],), daemon=True).start()
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
