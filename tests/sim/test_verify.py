@@ -54,7 +54,7 @@ def expected_vectors(lengths, short: int, products: int) -> int:
 
 
 def expected_sums(unit, simulator: str) -> int:
-    lanes = {"verilator": 16, "icarus": 8}[simulator] // unit.products or 1
+    lanes = {"verilator": 32, "icarus": 8}[simulator] // unit.products or 1
     columns = lanes * unit.parameters.get("interleave", 1)
     kinds = [75**2] * 2 + [600] * 2 + [1] * 6 + [9**4]
     if unit.parameters["accumulator"] == "exact":
@@ -352,3 +352,12 @@ def test_a_wrapper_pads_every_lane_to_whole_bytes():
     shared = lanes.wrapper(UNITS["encoder_fp32_ta"], 2)
     assert "input wire [63:0] x" in shared
     assert "input wire saturate," in shared
+
+
+def test_a_large_engine_is_right_in_a_few_tiles(builds):
+    need("verilator")
+    unit = UNITS["matrix16x16_exact_to_fp32"]
+    verdict, _ = verify.run(unit, "verilator", root=builds, effort="quick")
+    assert (verdict.status, verdict.note) == ("pass", "")
+    tiles = 1 + 8 + 1 + 2 + 6 + 8 + 4 * 8  # of every kind one, then random ones of eight lengths
+    assert verdict.cases == verdict.expected == 16 * tiles
