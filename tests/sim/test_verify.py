@@ -359,5 +359,5 @@ def test_a_large_engine_is_right_in_a_few_tiles(builds):
     unit = UNITS["matrix16x16_exact_to_fp32"]
     verdict, _ = verify.run(unit, "verilator", root=builds, effort="quick")
     assert (verdict.status, verdict.note) == ("pass", "")
-    tiles = 1 + 8 + 1 + 2 + 6 + 8 + 4 * 8  # of every kind one, then random ones of eight lengths
+    tiles = 1 + 8 + 1 + 2 + 6 + 9 + 4 * 8  # a directed one of every kind, then random ones
     assert verdict.cases == verdict.expected == 16 * tiles
