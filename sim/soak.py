@@ -26,7 +26,7 @@ EFFORT = "soak"
 SWEPT = "compiled"
 """What stands for a simulator where every word goes through a compiled library (`sim.sweep`)."""
 
-_SPEED = {"verilator": 2.5e6, "icarus": 2e3, SWEPT: 6e7}
+_SPEED = {"verilator": 4e6, "icarus": 2e3, SWEPT: 6e7}
 """Random products, or words, a second of one processor, as measured: for the estimate alone."""
 
 _START = {"verilator": 15.0, "icarus": 15.0, SWEPT: 20.0}
