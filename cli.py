@@ -543,13 +543,19 @@ def netlist(
 def _show_netlists(every: "list[Checked]") -> None:
     """Print what became of netlists: by proof, then in the benches."""
     table = Table("unit", box=SIMPLE_HEAD)
-    for column in ("cells", "registers", "s"):
+    for column in ("cells", "registers", "modules", "s"):
         table.add_column(column, justify="right")
     table.add_column("the same as its RTL")
     for checked in every:
         answer = checked.equivalence
         said = "proved" if answer.equivalent else "REFUTED" if answer.decided else "UNDECIDED"
-        numbers = f"{checked.cells:,}", f"{checked.registers:,}", f"{answer.seconds:.1f}"
+        modules = f"{len(answer.modules)}"
+        numbers = (
+            f"{checked.cells:,}",
+            f"{checked.registers:,}",
+            modules,
+            f"{answer.seconds:.1f}",
+        )
         table.add_row(checked.unit, *numbers, said)
     console.print(table)
     for checked in every:
