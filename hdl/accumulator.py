@@ -77,9 +77,11 @@ def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> V
         """Add up a group."""
         products = [*pins["products"]]
         rows, carries = add(m, products)
-        return {"rows": Cat(rows), "carries": Cat(carries), **any_flags(products)}
+        named_rows = dict(zip(pair, rows, strict=True))
+        return {**named_rows, "carries": Cat(carries), **any_flags(products)}
 
     width = operand.product_width + 1 + ceil_log2(len(products))
+    pair = ("row_0", "row_1")
     size = next((n for n in GROUPS if len(products) % n == 0 and n < len(products)), 0)
     if size:
         group = Part(
@@ -87,7 +89,7 @@ def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> V
             f"the exact sum of {size} products, as rows and carries that are yet to be added",
             {"products": data.ArrayLayout(layout, size)},
             {
-                "rows": data.ArrayLayout(operand.product_width + 1 + ceil_log2(size), 2),
+                **dict.fromkeys(pair, operand.product_width + 1 + ceil_log2(size)),
                 "carries": 2,
                 **dict.fromkeys(SUM_FLAGS, 1),
             },
@@ -101,7 +103,7 @@ def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> V
             )
             for k in range(0, len(products), size)
         ]
-        rows = [row for one in groups for row in one["rows"]]
+        rows = [one[name] for one in groups for name in pair]
         carries = [carry for one in groups for carry in one["carries"]]
         flags = {flag: reduce(or_, (one[flag] for one in groups)) for flag in SUM_FLAGS}
     else:
