@@ -570,6 +570,40 @@ def _show_netlists(every: "list[Checked]") -> None:
 
 
 @app.command()
+def growth(
+    units: Units = None,
+    liberty: Annotated[
+        Path | None, typer.Option(help="Cells to take in place of Debian's OSU 180 nm.")
+    ] = None,
+    build: Build = BUILD,
+) -> None:
+    """Say how files, builds, areas and proofs of dot products and engines grow with their size."""
+    from dataclasses import asdict
+
+    from .analysis import growth as shown
+    from .hdl.configs import select
+    from .sim import growth as job
+    from .toolchain.synthesis import Library
+
+    chosen, library = (
+        select(units or (), job.UNITS_OF_SIZES, job.UNITS_OF_SIZES),
+        Library.find(liberty),
+    )
+    # One at a time, because they are timed.
+    rows = [job.measure(unit, library, build / "cost" / "kept") for unit in chosen]
+    if not console.is_terminal:  # all columns are whole
+        console.width = 160
+    table = Table("unit", box=SIMPLE_HEAD)
+    for head in shown.COLUMNS:
+        table.add_column(head, justify="right")
+    for line in shown.table(map(asdict, rows)):
+        table.add_row(*line)
+    console.print(table)
+    if not units:
+        console.print(str(job.save(rows, library, build)))
+
+
+@app.command()
 def mutate(
     units: Units = None,
     count: Annotated[

@@ -40,6 +40,7 @@ def render(
     cost: dict[str, Any],
     learning: dict[str, Any],
     datasheets: Mapping[str, str] | None = None,
+    growth: dict[str, Any] | None = None,
 ) -> Path:
     """Write the report as one HTML file that needs no other file and no network.
 
@@ -69,6 +70,8 @@ def render(
         From `analysis.learning.page`.
     datasheets : mapping of str, optional
         The addresses of the units' datasheets, which the page links to.
+    growth : dict, optional
+        From `analysis.growth.page`.
 
     Returns
     -------
@@ -103,6 +106,7 @@ def render(
         stale=_stale(cost, manifest),
         learning=learning,
         datasheets=datasheets or {},
+        growth=growth,
         commands=_commands(runs, demo, figures),
     )
     return files.write(out / PAGE, text.encode())
