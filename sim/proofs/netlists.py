@@ -7,7 +7,8 @@ what it takes is an output, which is compared. `hierarchy.opened` does that to b
 `_apart` sees that both have the same modules with the same ports, and in each the same instances of
 the same modules, of which every pin is a port. So both circuits are the same tree of places, and at
 each place stands a module that makes the same of the same. All that flows between the places then
-solves the same equations in both, and the circuits never differ.
+solves the same equations in both: they have the same solutions, of which there is one, because no
+unit has a loop of logic. So the circuits never differ.
 
 In a module registers are turned into ports too, so that one step is logic alone. A netlist's
 registers keep their names, but for those of which another always holds the same, or a constant is:
