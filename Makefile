@@ -17,7 +17,7 @@ RENEW = $(BIN)/python -c 'from pathlib import Path; from hif8.analysis import fi
 
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test bench cost growth encoder tensors figures training workloads release lint lock setup debian clean
+.PHONY: demo test soak bench cost growth encoder tensors figures training workloads release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
@@ -25,6 +25,9 @@ demo: setup  ## the main job: a real network through RTL, its units' benches, th
 
 test: setup $(if $(CI),$(TORCHED))  ## every test; in CI those that need torch too
 	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+soak: setup  ## every unit as deeply as a night allows; goes on where it was stopped
+	@$(BIN)/hif8 soak
 
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench

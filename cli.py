@@ -54,6 +54,7 @@ Scheduler = Annotated[
 Build = Annotated[Path, typer.Option("--build", help="Folder for everything made.")]
 BUILD = Path("build")
 INTERRUPTED = 130
+_SAID = {"pass": "bit-exact", "fail": "FAIL", "not run": "NOT RUN"}
 
 
 @app.callback(invoke_without_command=True)
@@ -369,6 +370,9 @@ def verify(
     random_cases: Annotated[
         int | None, typer.Option("--random", min=0, help="How many random cases.")
     ] = None,
+    effort: Annotated[
+        str, typer.Option(help="How much is run: quick, full or soak, which takes minutes a unit.")
+    ] = "full",
     waves: Annotated[bool, typer.Option(help="Record waveforms.")] = False,
     build: Build = BUILD,
 ) -> None:
@@ -376,9 +380,11 @@ def verify(
     from .hdl.baselines import ROWS
     from .hdl.configs import SMALL, select
     from .sim import verify as sim_verify
+    from .sim.effort import check
     from .toolchain import simulators
     from .toolchain.program import ToolError
 
+    check(effort)
     chosen = select(units or (), ROWS, SMALL)
     for name in sim or ():
         reason = simulators.simulator(name).missing()
@@ -387,6 +393,7 @@ def verify(
     how: dict[str, object] = {
         "root": build / "sim",
         "seed": sim_verify.SEED if seed is None else seed,
+        "effort": effort,
         "random_cases": random_cases,
         "waves": waves,
     }
@@ -445,6 +452,69 @@ def _dot_products(unit: "Unit", path: Path, seed: int) -> dict[str, object]:
         f"{path}: {ways} GEMMs, {chosen.sums:,} of their dot products, {chosen.products:,} products"
     )
     return {"tensors": chosen.tensors, "cases": chosen.sums}
+
+
+@app.command()
+def soak(
+    units: Units = None,
+    again: Annotated[bool, typer.Option("--again", help="Repeat what has passed, too.")] = False,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    build: Build = BUILD,
+) -> None:
+    """Check units as deeply as there is time for at night; goes on where it was stopped."""
+    from .sim import soak as job
+    from .toolchain import pool
+
+    pool.check(jobs, scheduler)
+    asked, folder = job.checks(units), build / "soak"
+    done = {} if again else job.kept(asked, folder)
+    left = [check for check in asked if check not in done]
+    processes = jobs or os.cpu_count() or 1
+    minutes = sum(check.seconds for check in left) / 60
+    console.print(
+        f"{len(left):,} checks, {len(done):,} more have passed before; about {minutes:,.0f} "
+        f"minutes of one processor" + ("" if scheduler else f", {minutes / processes:,.0f} on all")
+    )
+    begin = time.perf_counter()
+    how = {"root": build / "sim", "folder": folder, "jobs": jobs, "scheduler": scheduler}
+    with _counting("checks", len(asked), len(done)) as advance:
+        done |= job.run(left, progress=lambda check, verdict: advance(), **how)
+    verdicts = [done[check] for check in asked]
+    _show_soak(verdicts, time.perf_counter() - begin)
+    short = job.shortfall(done)
+    for line in short:
+        console.print(f"FAIL: {line}")
+    _leave(verdicts, failed=bool(short))
+
+
+def _show_soak(verdicts: "list[Verdict]", seconds: float) -> None:
+    """Print what a soak has covered."""
+    table = Table("unit", "simulator", box=SIMPLE_HEAD)
+    for column in ("cases", "random products", "s"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for verdict in sorted(verdicts, key=lambda verdict: (verdict.unit, verdict.simulator)):
+        table.add_row(
+            verdict.unit,
+            verdict.simulator,
+            f"{verdict.cases:,}",
+            "" if verdict.random_products is None else f"{verdict.random_products:,}",
+            f"{verdict.seconds:,.1f}",
+            _SAID[verdict.status],
+        )
+    console.print(table)
+    for verdict in verdicts:
+        if verdict.note:
+            status = verdict.status.upper()
+            console.print(f"{status}: {verdict.unit} under {verdict.simulator}: {verdict.note}")
+    passed = sum(verdict.status == "pass" for verdict in verdicts)
+    console.print(
+        f"{passed:,} of {len(verdicts):,} checks bit-exact: "
+        f"{sum(verdict.cases for verdict in verdicts):,} cases, with "
+        f"{sum(verdict.random_products or 0 for verdict in verdicts):,} random products; "
+        f"this run took {seconds / 60:,.1f} minutes"
+    )
 
 
 @app.command()
@@ -834,12 +904,56 @@ def values() -> None:
 
 @app.command()
 def bench(
+    units: Units = None,
     elements: Annotated[int, typer.Option(min=1, help="Array size.")] = 10_000_000,
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="The benches of units, beside a bare loop in C++.")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="With --rtl: how long each is measured.")
+    ] = 5.0,
+    build: Build = BUILD,
 ) -> None:
-    """Time the golden model against its peers."""
+    """Time the golden model against its peers; with --rtl the benches of sums and engines."""
+    if rtl:
+        _time_benches(units or [], seconds, build)
+        return
+    if units:
+        raise ValueError("units need --rtl: without it the golden model is timed")
     from .analysis.speed import measure, table
 
     console.print(table(measure(elements)))
+
+
+def _time_benches(names: list[str], seconds: float, build: Path) -> None:
+    """Measure benches, and print how fast they are beside bare loops around the same Verilog."""
+    from .sim import speed
+
+    table = Table("unit", title="benches under Verilator beside a bare C++ loop, one copy a unit")
+    columns = (
+        "lanes",
+        "bare cycles/s",
+        "bare results/s",
+        "bench results/s",
+        "ratio",
+        "of CPU time",
+    )
+    for column in columns:
+        table.add_column(column, justify="right")
+    for unit in speed.chosen(names):
+        row = speed.measure(unit, seconds, build / "sim")
+        table.add_row(
+            row.unit,
+            f"{row.lanes}",
+            *(f"{rate:,.0f}" for rate in (row.bare_cycles, row.bare_results, row.results)),
+            *(f"{ratio:.2f}" for ratio in (row.ratio, row.cpu_ratio)),
+        )
+    console.print(table)
+    console.print(
+        "Results are sums, or rows of a product. The bench draws its cases, simulates, computes "
+        "golden's results and compares. The last column has seconds of processors in place of the "
+        "clock's."
+    )
 
 
 @app.command()
@@ -1015,7 +1129,7 @@ def _show_verdicts(verdicts: "list[Verdict]") -> None:
             verdict.unit,
             f"{verdict.simulator} {verdict.simulator_version}".strip(),
             *(f"{number:,}" if ran else "-" for number in numbers),
-            {"pass": "bit-exact", "fail": "FAIL", "not run": "NOT RUN"}[verdict.status],
+            _SAID[verdict.status],
         )
     console.print(table)
     covered = [verdict.coverage for verdict in verdicts if verdict.coverage]

@@ -45,6 +45,8 @@ ENGINE = UNITS["matrix8x8_exact_to_fp32"]
 """Multiplies the network's matrices."""
 PATH = ("encoder_fp32_ta", ENGINE.name, "to_fp32")
 """What the network's tensors go through."""
+EFFORT = "quick"
+"""Of the benches: `make test` and `make soak` run more."""
 NAMES = ("decoder", "encoder_fp32_ta", "encoder_fp32", "to_fp32", "multiplier", ENGINE.name)
 """The units of the path that the network's tensors take, and the encoder that has HR besides TA.
 
@@ -219,7 +221,7 @@ def run(
     _exported(build, step)
     step(f"{', '.join(NAMES)} against golden, under every simulator")
     pairs = [(UNITS[unit], name) for unit in NAMES for name in SIMULATORS]
-    verdicts = verify.run_all(pairs, root=build / "sim", progress=progress)
+    verdicts = verify.run_all(pairs, root=build / "sim", effort=EFFORT, progress=progress)
     for verdict in verdicts:
         verify.save(verdict, build / "verify")
     step(f"the digits network on RTL, under {SIMULATOR}")

@@ -20,7 +20,7 @@ from ..golden.matmul import dot
 from . import plot
 from .formats import BF16, FP16, HIF8, Style, power_of_two
 
-LENGTHS = [1 << k for k in range(4, 21)]
+LENGTHS = [1 << k for k in range(4, 19)]
 """Products in a dot product."""
 LANES = 16
 """Products a beat of the fused accumulator."""

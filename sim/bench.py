@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import TypeVar
 
@@ -134,6 +134,8 @@ class Tally:
         How many random products were in the sums compared.
     extra : int
         How many of the cases were run because there was time.
+    extra_seconds, extra_cpu_seconds : float
+        How long these took, and in how much time of processors.
     broken : list of str
         Where traffic was not as it must be.
     """
@@ -147,12 +149,21 @@ class Tally:
     interval: int | None = None
     random_products: int | None = None
     extra: int = 0
+    extra_seconds: float = 0.0
+    extra_cpu_seconds: float = 0.0
     broken: list[str] = field(default_factory=list)
 
     def measured(self, latency: int, interval: int) -> None:
         """Note a latency and an interval: of several the fewest, and the most cycles."""
         self.latency = min(latency, self.latency or latency)
         self.interval = max(interval, self.interval or interval)
+
+    def further(self, cases: int, begin: tuple[float, float]) -> None:
+        """Count cases that were run because there was time; `begin` is of `clocks`, before any."""
+        self.extra += cases
+        self.extra_seconds, self.extra_cpu_seconds = (
+            now - then for now, then in zip(clocks(), begin, strict=True)
+        )
 
     def report(self, job: Job, begin: float) -> None:
         """Write down how far the bench has come since `begin`, a time of `time.perf_counter`."""
@@ -192,6 +203,11 @@ class Tally:
         assert not self.broken, self.broken[0]
 
 
+def clocks() -> tuple[float, float]:
+    """Return the time, and that of processors that this process has taken."""
+    return time.perf_counter(), time.process_time()
+
+
 def number(item: np.generic) -> int:
     """Return an item of a column as a Python integer; raw bytes are an unsigned one."""
     return int.from_bytes(item.tobytes(), "little") if item.dtype.kind == "V" else int(item)
@@ -211,6 +227,15 @@ def beside(
             expected = pool.submit(expect, block)
             coming = pool.submit(next, source, None)
             yield block, expected
+
+
+def while_time(job: Job, draw: Callable[[int], Block], lengths: Iterable[int]) -> Iterator[Block]:
+    """Yield blocks of random cases, of each length in turn, for as long as the job says."""
+    end = time.perf_counter() + job.seconds
+    for beats in cycle(lengths):
+        if time.perf_counter() >= end:
+            return
+        yield draw(beats)
 
 
 def batches(columns: Arrays) -> Iterator[Arrays]:

@@ -91,7 +91,7 @@ def _sums(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
     words = np.zeros(SPECIALS, np.uint32)
     batches.append(bench_sum._spread(core, 1, (pair[0][some], pair[1][some]), rng, words))
     batches = [replace(batch, acc=np.zeros_like(batch.acc)) for batch in batches]
-    items = bench_sum._items(core, batches, rng)
+    items = bench_sum.stimulus(core, batches, rng)
     causes = np.flatnonzero(items["last"])
     return Program(
         items=items,
@@ -109,7 +109,7 @@ def _tiles(unit: Unit, job: Job, rng: np.random.Generator) -> Program:
     """Return tiles that are a packet each, in and out."""
     lengths = bench_matrix.LENGTHS
     batches = [bench_matrix._random(unit.core, TILES, beats, rng) for beats in lengths]
-    items = bench_matrix._items(unit.core, batches, rng)
+    items = bench_matrix.stimulus(unit.core, batches, rng)
     rows, _ = bench_matrix.tile_size(unit)
     expected = bench_sum.concatenated(bench_matrix.expect(unit.core, tiles) for tiles in batches)
     return Program(

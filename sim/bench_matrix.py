@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 
 import cocotb
@@ -21,7 +21,7 @@ from ..golden.accumulate import SCALES
 from ..golden.matmul import matmul
 from ..hdl.configs import UNITS, Unit
 from . import programs
-from .bench import FURTHER, Arrays, Job, Tally, beside
+from .bench import FURTHER, Arrays, Job, Tally, beside, clocks, while_time
 from .effort import PRODUCTS
 from .lanes import lane_dtype
 from .streams import STEADY, TRAFFIC, Streams, Traffic, cut_short
@@ -154,7 +154,7 @@ def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Til
     """Yield the tiles of one kind of traffic, in blocks that are simulated in one go."""
     unit = UNITS[job.unit]
     if name == FURTHER:
-        yield from _further(job, rng)
+        yield from while_time(job, lambda beats: block(job, beats, rng), LENGTHS)
         return
     if name != "steady":
         yield [_random(unit, job.part(SHORT), beats, rng) for beats in LENGTHS]
@@ -168,13 +168,9 @@ def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Til
             left -= tiles
 
 
-def _further(job: Job, rng: np.random.Generator) -> Iterator[list[Tiles]]:
-    """Yield blocks of random tiles while there is time."""
-    end = time.perf_counter() + job.seconds
-    for beats in cycle(LENGTHS):
-        if time.perf_counter() >= end:
-            return
-        yield [_random(UNITS[job.unit], _most(job, beats), beats, rng)]
+def block(job: Job, beats: int, rng: np.random.Generator) -> list[Tiles]:
+    """Draw a block of tiles of so many beats."""
+    return [_random(UNITS[job.unit], _most(job, beats), beats, rng)]
 
 
 def _most(job: Job, beats: int) -> int:
@@ -226,7 +222,7 @@ def expect(unit: Unit, tiles: Tiles) -> Arrays:
     }
 
 
-def _items(unit: Unit, batches: list[Tiles], rng: np.random.Generator) -> Arrays:
+def stimulus(unit: Unit, batches: list[Tiles], rng: np.random.Generator) -> Arrays:
     """Return what the ports are at every beat, tile after tile."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in unit.data_inputs}
     for tiles in batches:
@@ -345,14 +341,14 @@ async def _cases(streams: Streams, job: Job, tally: Tally) -> None:
         *TRAFFIC.items(),
         *[(FURTHER, TRAFFIC["steady"])] * (job.seconds > 0),
     ):
-        pauses = np.random.default_rng(job.seed)
+        start, pauses = clocks(), np.random.default_rng(job.seed)
         how = {"gap": gap, "stall": stall, "rng": pauses, "reset": True}
-        blocks = ((part, _items(unit, part, rng)) for part in _program(job, name, rng))
+        blocks = ((part, stimulus(unit, part, rng)) for part in _program(job, name, rng))
         for (batches, items), golden in beside(blocks, lambda block: expected(unit, block[0])):
             rows = int(items["last"].sum()) * unit.parameters["rows"]
             before = None
             if "reset" in name:  # what is inside then must not come out, nor stay in a sum
-                ones = _items(unit, [_random(unit, depth + 2, 1, pauses)], pauses)
+                ones = stimulus(unit, [_random(unit, depth + 2, 1, pauses)], pauses)
                 tally.broken += await streams.reset_when_full(ones, depth=depth, rng=pauses)
                 before = await streams.transact(items, rows - 9, **how)
             traffic = await streams.transact(items, rows, linger=2 * depth, **how)
@@ -365,7 +361,7 @@ async def _cases(streams: Streams, job: Job, tally: Tally) -> None:
                 if name == "steady":
                     tally.measured(*_measured(unit, batches, traffic, items["last"]))
             if name == FURTHER:
-                tally.extra += rows
+                tally.further(rows, start)
             tally.report(job, begin)
 
 
@@ -383,7 +379,7 @@ async def _blocks(streams: Streams, job: Job, tally: Tally) -> None:
         part = slice(start, start + step)
         options = {name: np.full(len(i[part]), job.options[name]) for name in option_names(unit)}
         batches = [Tiles(a[i[part]], b[j[part]], options)]
-        items = _items(unit, batches, rng)
+        items = stimulus(unit, batches, rng)
         rows = int(items["last"].sum()) * unit.parameters["rows"]
         traffic = await streams.transact(items, rows, rng=rng, reset=start == 0)
         tally.broken += _broken(unit, "steady", batches, traffic, items["last"])

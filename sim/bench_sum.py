@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 
 import cocotb
@@ -20,7 +19,7 @@ from ..golden.accumulate import exact_sum
 from ..golden.matmul import dot
 from ..hdl.configs import UNITS, Unit
 from . import programs
-from .bench import FURTHER, Arrays, Job, Tally, beside
+from .bench import FURTHER, Arrays, Job, Tally, beside, clocks, while_time
 from .effort import PRODUCTS
 from .gemms import groups
 from .lanes import lane_dtype
@@ -160,7 +159,7 @@ def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Bat
     """Yield the vectors of one kind of traffic, in blocks that are simulated in one go."""
     unit, columns = UNITS[job.unit], _columns(job)
     if name == FURTHER:
-        yield from _further(job, rng)
+        yield from while_time(job, lambda beats: block(job, beats, rng), LENGTHS)
         return
     if name != "steady":
         yield [_random(unit, columns, beats, job.part(SHORT), rng) for beats in LENGTHS]
@@ -174,13 +173,9 @@ def _program(job: Job, name: str, rng: np.random.Generator) -> Iterator[list[Bat
             left -= vectors
 
 
-def _further(job: Job, rng: np.random.Generator) -> Iterator[list[Batch]]:
-    """Yield blocks of random vectors while there is time."""
-    end = time.perf_counter() + job.seconds
-    for beats in cycle(LENGTHS):
-        if time.perf_counter() >= end:
-            return
-        yield [_random(UNITS[job.unit], _columns(job), beats, _most(job, beats), rng)]
+def block(job: Job, beats: int, rng: np.random.Generator) -> list[Batch]:
+    """Draw a block of vectors of so many beats."""
+    return [_random(UNITS[job.unit], _columns(job), beats, _most(job, beats), rng)]
 
 
 def _most(job: Job, beats: int) -> int:
@@ -252,7 +247,7 @@ def expect(unit: Unit, batch: Batch) -> Arrays:
     return {"sum": words, **{n: getattr(total, n).astype(np.uint8) for n in unit.outputs[1:]}}
 
 
-def _items(unit: Unit, batches: list[Batch], rng: np.random.Generator) -> Arrays:
+def stimulus(unit: Unit, batches: list[Batch], rng: np.random.Generator) -> Arrays:
     """Return what the ports are at every beat, batch after batch, turn after turn."""
     turns = _interleave(unit)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in unit.data_inputs}
@@ -314,7 +309,7 @@ async def sums_as_golden(dut: object) -> None:
     begin = time.perf_counter()
     if job.tensors:
         batches = _given(job)
-        items = _items(unit, batches, rng)
+        items = stimulus(unit, batches, rng)
         traffic = await streams.transact(items, int(items["last"].sum()), rng=rng, reset=True)
         tally.broken += _broken(unit, "steady", traffic, items["last"], int(items["last"].sum()))
         got = compare(tally, unit, batches, traffic, expected(unit, batches))
@@ -326,15 +321,15 @@ async def sums_as_golden(dut: object) -> None:
         *TRAFFIC.items(),
         *[(FURTHER, TRAFFIC["steady"])] * (job.seconds > 0),
     ):
-        pauses = np.random.default_rng(job.seed)
+        start, pauses = clocks(), np.random.default_rng(job.seed)
         how = {"gap": gap, "stall": stall, "rng": pauses, "reset": True}
-        blocks = ((part, _items(unit, part, rng)) for part in _program(job, name, rng))
+        blocks = ((part, stimulus(unit, part, rng)) for part in _program(job, name, rng))
         for (batches, items), golden in beside(blocks, lambda block: expected(unit, block[0])):
             sums = int(items["last"].sum())
             before = None
             if "reset" in name:  # what is inside then must not come out, nor stay in a sum
                 depth = unit.latency
-                brief = _items(unit, [_random(unit, _columns(job), 1, depth + 2, pauses)], pauses)
+                brief = stimulus(unit, [_random(unit, _columns(job), 1, depth + 2, pauses)], pauses)
                 tally.broken += await streams.reset_when_full(brief, depth=depth, rng=pauses)
                 before = await streams.transact(items, sums - 9, **how)
             traffic = await streams.transact(items, sums, linger=2 * unit.latency, **how)
@@ -347,7 +342,7 @@ async def sums_as_golden(dut: object) -> None:
                 if name == "steady":
                     tally.measured(int(_delays(traffic, items["last"]).min()), traffic.interval)
             if name == FURTHER:
-                tally.extra += sum(batch.acc.size for batch in batches)
+                tally.further(sum(batch.acc.size for batch in batches), start)
             tally.report(job, begin)
     tally.save(job)
 

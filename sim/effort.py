@@ -5,7 +5,7 @@ A bench has directed cases, random ones, and, while its time lasts, further rand
 these are follows from the speed of the unit under the simulator, on the machine at hand.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ..hdl.configs import Unit
@@ -39,7 +39,7 @@ PRODUCTS = 4
 
 EFFORTS = {
     "quick": {
-        "verilator": Budget(Fraction(1, 8), 1 << 14, 1.0, 1 << 12),
+        "verilator": Budget(Fraction(1, 8), 1 << 14, 1.0, 1 << 14),
         "icarus": Budget(Fraction(1, 128), 1 << 8, 1.0, 1 << 6),
     },
     "full": {
@@ -57,6 +57,12 @@ SOAKED = {True: 10**9, False: 10**8}
 """Random products that a soak runs under Verilator through a unit of one product a cycle, or more.
 """
 
+WORDS = {"verilator": 2_500_000, "icarus": 25_000}
+"""Random words that a soak encodes under every setting of the options."""
+
+LARGE = Budget(Fraction(1, 128), 1 << 10, 0.0, 1 << 12)
+"""What is run of the large rows, whatever the effort: a few tiles of every kind."""
+
 
 def budget(unit: Unit, simulator: str, effort: str) -> Budget:
     """Return the budget of a unit under a simulator.
@@ -66,10 +72,29 @@ def budget(unit: Unit, simulator: str, effort: str) -> Budget:
     ValueError
         If there is no such effort.
     """
+    check(effort)
+    chosen = LARGE if unit.large else EFFORTS[effort][simulator]
+    return replace(chosen, random_cases=_soaked(unit, simulator)) if effort == "soak" else chosen
+
+
+def _soaked(unit: Unit, simulator: str) -> int:
+    """Return how many random cases a soak has."""
+    if unit.large:
+        return LARGE.random_cases
+    if unit.bench == "encoder":
+        return WORDS[simulator]
+    if simulator == "verilator" and unit.bench in ("sum", "matrix"):
+        return -(-SOAKED[unit.products == 1] // PRODUCTS)
+    return EFFORTS["soak"][simulator].random_cases
+
+
+def check(effort: str) -> None:
+    """Refuse an effort that there is not.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `EFFORTS`.
+    """
     if effort not in EFFORTS:
         raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
-    chosen = EFFORTS[effort][simulator]
-    if effort == "soak" and simulator == "verilator" and unit.bench in ("sum", "matrix"):
-        random_cases = -(-SOAKED[unit.products == 1] // PRODUCTS)
-        return Budget(chosen.share, random_cases, chosen.seconds, chosen.block)
-    return chosen

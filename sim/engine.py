@@ -17,8 +17,11 @@ from ..hdl.configs import UNITS, Unit
 from . import verify
 from .bench_matrix import option_names, tile_size
 
-ENGINES = sorted((u for u in UNITS.values() if u.bench == "matrix"), key=lambda u: -u.products)
-"""The rows that are engines, the largest first."""
+ENGINES = sorted(
+    (unit for unit in UNITS.values() if unit.bench == "matrix"),
+    key=lambda unit: (unit.large, -unit.products),
+)
+"""The rows that are engines, the largest first, but those last that take minutes to build."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Product:
 
 
 def fitting(accumulator: str, output: str, name: str | None = None) -> Unit:
-    """Return the engine with that accumulator and that output: of that name, or the largest.
+    """Return the engine with that accumulator and that output: of that name, or the first.
 
     Raises
     ------

@@ -145,7 +145,7 @@ class Ends:
         )
 
 
-def _places(unit: Unit, copies: int, names: tuple[str, ...]) -> dict[str, slice]:
+def layout(unit: Unit, copies: int, names: tuple[str, ...]) -> dict[str, slice]:
     """Return the bytes of each port in a record: those of all lanes, or of one if they share it."""
     places, start = {}, 0
     for name in names:
@@ -156,9 +156,19 @@ def _places(unit: Unit, copies: int, names: tuple[str, ...]) -> dict[str, slice]
     return places
 
 
-def _size(places: dict[str, slice]) -> int:
+def record_size(places: dict[str, slice]) -> int:
     """Return how many bytes a record has."""
     return max((place.stop for place in places.values()), default=0)
+
+
+def packed(unit: Unit, copies: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the records of items, a row of bytes each: what every input is, lane after lane."""
+    side = layout(unit, copies, Ends.of(unit).inputs)
+    items = len(next(iter(inputs.values())))
+    records = np.empty((items, record_size(side)), np.uint8)
+    for name, place in side.items():
+        records[:, place] = np.ascontiguousarray(inputs[name]).reshape(items, -1).view(np.uint8)
+    return records
 
 
 def top(unit: Unit, copies: int, shown: int = 0) -> str:
@@ -181,8 +191,8 @@ def top(unit: Unit, copies: int, shown: int = 0) -> str:
         they are driven from there.
     """
     ends = Ends.of(unit)
-    places = {name: _places(unit, copies, getattr(ends, name)) for name in ("inputs", "outputs")}
-    bits = {name: 8 * _size(side) for name, side in places.items()}
+    places = {name: layout(unit, copies, getattr(ends, name)) for name in ("inputs", "outputs")}
+    bits = {name: 8 * record_size(side) for name, side in places.items()}
     words = -(-bits["outputs"] // 32) * 32
     ports, body = [], []
     handshakes = ("i_valid", "i_ready", "o_valid", "o_ready")
@@ -269,8 +279,7 @@ class Streams:
     def __init__(self, dut: object, unit: Unit, copies: int, folder: Path) -> None:
         ends = Ends.of(unit)
         self._dut, self._unit, self._copies, self._folder = dut, unit, copies, folder
-        self._inputs = _places(unit, copies, ends.inputs)
-        self._outputs = _places(unit, copies, ends.outputs)
+        self._outputs = layout(unit, copies, ends.outputs)
         self._segment = 0
         self._clock = Clock(dut.clk, 2, "ns", impl="gpi")
 
@@ -316,12 +325,10 @@ class Streams:
         Traffic
             What went in and out, and when.
         """
-        items = len(next(iter(inputs.values())))
-        records = np.zeros((items, _size(self._inputs) + _REPEATS), np.uint8)
-        records[:, :_REPEATS].view("<u4")[:, 0] = repeats
-        for name, place in self._inputs.items():
-            values = np.ascontiguousarray(inputs[name])
-            records[:, _REPEATS:][:, place] = values.reshape(items, -1).view(np.uint8)
+        beats = packed(self._unit, self._copies, inputs)
+        items = len(beats)
+        counts = np.broadcast_to(np.asarray(repeats, "<u4"), items)[:, None]
+        records = np.concatenate([np.ascontiguousarray(counts).view(np.uint8), beats], axis=1)
         (self._folder / "stimulus.bin").write_bytes(records[:, ::-1].tobytes())
 
         dut = self._dut
@@ -350,7 +357,7 @@ class Streams:
         """Return what the segment left in its files."""
         words = np.fromfile(self._folder / "marks.bin", "<u4")
         marks = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, 2)
-        size = -(-_size(self._outputs) // 4) * 4
+        size = -(-record_size(self._outputs) // 4) * 4
         raw = np.fromfile(self._folder / "responses.bin", np.uint8).reshape(-1, size)
         outputs = {
             name: np.ascontiguousarray(raw[:, place])

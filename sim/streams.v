@@ -61,7 +61,9 @@ module streams #(
   assign inputs = i_valid || !IDLE_UNKNOWN ? beat[IN+31:32] : {IN{1'bx}};
   assign broken = {rules[5], rules[4], rules[3], rules[2], rules[1], rules[0]};
 
-  wire accepted = i_valid && &i_ready, valid = &o_valid, taken = valid && o_ready;
+  // What is unknown is no progress.
+  wire accepted = i_valid && &i_ready === 1'b1, valid = &o_valid === 1'b1;
+  wire taken = valid && o_ready;
   wire free = o_ready || !(&full);
   wire [31:0] shift1 = random ^ random << 13, shift2 = shift1 ^ shift1 >> 17;
   wire [31:0] draw = shift2 ^ shift2 << 5;

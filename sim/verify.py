@@ -35,6 +35,12 @@ from .effort import budget
 SEED = 2409_16626
 """Seeds every random case, unless the user gives another."""
 
+_TALLIED = (
+    *("coverage", "latency", "interval", "random_products"),
+    *("extra", "extra_seconds", "extra_cpu_seconds"),
+)
+"""What a verdict has as the bench says it."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -67,6 +73,12 @@ class Verdict:
         What the bench measured and counted, as `Tally` has it.
     verilog : str
         SHA-256 of what was simulated, as the manifest has that of what is exported.
+    effort : str
+        How much was run, one of `sim.effort.EFFORTS`.
+    extra : int
+        How many of the cases were run because there was time.
+    extra_seconds, extra_cpu_seconds : float
+        How long these took, and in how much time of processors.
     """
 
     unit: str
@@ -86,6 +98,10 @@ class Verdict:
     interval: int | None = None
     random_products: int | None = None
     verilog: str = ""
+    effort: str = ""
+    extra: int = 0
+    extra_seconds: float = 0.0
+    extra_cpu_seconds: float = 0.0
 
 
 def bench_module(unit: Unit) -> str:
@@ -176,7 +192,7 @@ def build(
     if unit.streams:
         sources[f"{streams.TOP}.v"] = streams.top(unit, copies, shown)
         sources[streams.SOURCE.name] = streams.SOURCE.read_text()
-    recipe = [chosen.name, chosen.version(), *chosen.build_args, str(waves), *sources.values()]
+    recipe = [*chosen.recipe(waves), *sources.values()]
 
     def make(folder: Path) -> None:
         for file, content in sources.items():
@@ -208,6 +224,7 @@ def run(
     seed: int = SEED,
     effort: str = "full",
     random_cases: int | None = None,
+    seconds: float | None = None,
     text: str = "",
     copies: int = 0,
     waves: bool = False,
@@ -237,6 +254,9 @@ def run(
     random_cases : int, optional
         How many random cases there are, if the unit's input space is too large to exhaust; by
         default the effort's.
+    seconds : float, optional
+        For how long sums and engines go on with random cases; by default as long as the effort
+        says, and not at all if `random_cases` are given.
     text : str
         Verilog to take in place of the exported one.
     copies : int
@@ -264,6 +284,8 @@ def run(
     built = build(unit, name, look=lambda: progress(0, 0), **how)
     folder = run_folder(root, f"{unit.name}-{name}")
     spend = budget(unit, name, effort)
+    if seconds is None:
+        seconds = spend.seconds if random_cases is None else 0.0
     job = Job(
         unit=unit.name,
         folder=str(folder),
@@ -271,7 +293,7 @@ def run(
         seed=seed,
         random_cases=spend.random_cases if random_cases is None else random_cases,
         share=float(spend.share),
-        seconds=spend.seconds if random_cases is None else 0.0,
+        seconds=seconds,
         block=spend.block,
         tensors=tensors is not None,
         options=options,
@@ -321,10 +343,11 @@ def run(
         seconds=tally["seconds"],
         rate=tally["cases"] / tally["seconds"] if tally["seconds"] else 0.0,
         note=note,
-        command=f"hif8 verify {unit.name} --sim {name} --effort {effort} --seed {seed}",
+        command=_command(unit, name, effort, seed, random_cases),
         first=tally["first"],
         verilog=digest(unit, text),
-        **{key: tally[key] for key in ("coverage", "latency", "interval", "random_products")},
+        effort=effort,
+        **{key: tally[key] for key in _TALLIED},
     )
     outputs: Arrays = {}
     if tensors is not None:
@@ -333,6 +356,12 @@ def run(
     if not waves and (passed or tally["mismatches"]):  # else a waveform, or the log of the note
         shutil.rmtree(folder)
     return verdict, outputs
+
+
+def _command(unit: Unit, name: str, effort: str, seed: int, random_cases: int | None) -> str:
+    """Return the command that runs a unit's bench again in the same way."""
+    command = f"hif8 verify {unit.name} --sim {name} --effort {effort} --seed {seed}"
+    return command if random_cases is None else f"{command} --random {random_cases}"
 
 
 def run_all(

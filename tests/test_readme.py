@@ -14,6 +14,7 @@ from hif8 import cli
 from hif8.analysis.figures import FIGURES
 from hif8.hdl.configs import UNITS
 from hif8.hdl.export import verilog
+from hif8.sim.effort import EFFORTS
 
 README = (ROOT / "README.md").read_text()
 SUMS = ("sum", "matrix")
@@ -155,3 +156,15 @@ def test_commands_and_options_are_those_of_the_command_line():
 def test_the_table_of_figures_names_each_of_them_once():
     names = [name for row in table("figure") for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(names) == sorted(FIGURES)
+
+
+def test_the_table_of_efforts_has_their_floors():
+    rows = table("effort \\| for")
+    assert [row[0].strip("`") for row in rows] == list(EFFORTS)
+    for name, _, *cells in rows:
+        for simulator, cell in zip(("verilator", "icarus"), cells, strict=True):
+            floor = EFFORTS[name.strip("`")][simulator]
+            share, cases = cell.replace(" of the directed cases", "").split(";")[0].split(", ")[:2]
+            assert share == ("all" if floor.share == 1 else str(floor.share))
+            assert int(cases.removesuffix(" random cases").replace(",", "")) == floor.random_cases
+            assert ("1 s" in cell) == (floor.seconds == 1)

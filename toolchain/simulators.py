@@ -8,8 +8,11 @@ environment; run as a module it is the child process in which cocotb's runner bu
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,7 +37,9 @@ class Simulator:
     environment : callable
         Returns the variables that its child process needs.
     build_args : tuple of str
-        Flags of every build, and files beside the sources.
+        Flags of every build.
+    config : str
+        What the simulator is told in a file, `_CONFIG`, in which TOP stands for the top module.
     wave_args : tuple of str
         Flags of a build that records waveforms.
     waveform : str
@@ -51,11 +56,17 @@ class Simulator:
     version: Callable[[], str]
     environment: Callable[[], dict[str, str]]
     build_args: tuple[str, ...]
+    config: str
     wave_args: tuple[str, ...]
     waveform: str
     scrap: str
     lanes: int
     stream_lanes: int
+
+    def recipe(self, waves: bool) -> tuple[str, ...]:
+        """Return what a build depends on besides its sources: tool, version, flags."""
+        flags = self.environment().get("MAKEFLAGS", "")
+        return self.name, self.version(), *self.build_args, self.config, flags, str(waves)
 
 
 _COCOTB = {
@@ -63,9 +74,13 @@ _COCOTB = {
     # cocotb would recompile every module it imports to embellish assertions: two seconds a run.
     "COCOTB_REWRITE_ASSERTION_FILES": "",
 }
-_VERILATOR_CONFIG = Path(__file__).with_name("verilator.vlt").absolute()
+_VERILATOR_CONFIG = Path(__file__).with_name("verilator.vlt").read_text()
+_CONFIG = "config.vlt"
+_OPTIMISED = "OPT_FAST=-O2"
+"""How the C++ of models is compiled, of benches and of libraries."""
+
 _MODEL_ARGS = (
-    *("--cc", "--exe", "--build", "-Wno-fatal", "-O3", "-MAKEFLAGS", "OPT_FAST=-O2"),
+    *("--cc", "--exe", "--build", "-Wno-fatal", "-O3", "-MAKEFLAGS", _OPTIMISED),
     *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "--prefix", "model"),
 )
 
@@ -103,7 +118,7 @@ def _verilator_environment() -> dict[str, str]:
     variables = {
         "VERILATOR_ROOT": str(root),
         "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3",
+        "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 {_OPTIMISED}",
     }
     if shutil.which("ccache"):
         variables["OBJCACHE"] = "ccache"
@@ -129,12 +144,13 @@ SIMULATORS = {
             missing=_verilator_missing,
             version=lambda: version("verilator"),
             environment=_verilator_environment,
-            build_args=("-Wno-fatal", "--no-public-flat-rw", str(_VERILATOR_CONFIG)),
+            build_args=("-Wno-fatal", "--no-public-flat-rw", _CONFIG),
+            config=_VERILATOR_CONFIG,
             wave_args=("--trace-structs",),
             waveform="dump.vcd",
             scrap="*.gch",
             lanes=128,
-            stream_lanes=16,
+            stream_lanes=32,
         ),
         Simulator(
             name="icarus",
@@ -142,6 +158,7 @@ SIMULATORS = {
             version=_icarus_version,
             environment=dict,
             build_args=(),
+            config="",
             wave_args=(),
             waveform="*.fst",
             scrap="",
@@ -214,6 +231,7 @@ def start(
         "bench": bench,
         "folder": str(folder),
         "waves": waves,
+        "asked_by": os.getpid(),
     }
     with (folder / "run.log").open("wb") as log:
         return subprocess.Popen(
@@ -277,8 +295,16 @@ def start_model(
         )
 
 
+def _end_with(asking: int) -> None:
+    """End this process and all that it started once the process that asked for it is gone."""
+    while os.getppid() == asking:
+        time.sleep(1)
+    os.killpg(0, signal.SIGKILL)
+
+
 def _child(task: dict[str, object]) -> int:
     """Build, or simulate, with cocotb's runner; return 0 if that went well."""
+    threading.Thread(target=_end_with, args=(task["asked_by"],), daemon=True).start()
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
@@ -286,6 +312,7 @@ def _child(task: dict[str, object]) -> int:
     build, waves = Path(str(task["build"])), bool(task["waves"])
     runner = get_runner(chosen.name)
     if task["sources"]:
+        (build / _CONFIG).write_text(chosen.config.replace("TOP", str(task["top"])))
         runner.build(
             sources=task["sources"],
             hdl_toplevel=task["top"],

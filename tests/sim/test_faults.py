@@ -5,17 +5,15 @@ A fault is put around the exported Verilog: the unit is renamed and a module of 
 ports, passes everything through but for the fault.
 """
 
-import re
-
 import numpy as np
 import pytest
-from amaranth.lib import wiring
 from conftest import need
 from hif8.hdl.configs import UNITS
 from hif8.sim import verify
 from hif8.sim.lanes import lane_dtype
 from hif8.toolchain.program import ToolError
 from hif8.toolchain.simulators import SIMULATORS
+from planted import faulty
 
 pytestmark = pytest.mark.slow
 PLANTED = {1: 0, 6: 0, 8: 0x5A, 16: 0x3C00, 32: 0x3F800000, 96: 1 << 44}
@@ -34,32 +32,6 @@ STREAM = UNITS["to_fp32_s1"]
 @pytest.fixture
 def root(builds):
     return builds / "faults"
-
-
-def faulty(unit, body: str, *tapped: str, **pins: str) -> str:
-    """Return Verilog of a unit's module that holds the exported one and a fault.
-
-    The outputs that are `tapped` come out of the exported one as `inner_<name>`, to be driven by
-    the `body`; `pins` are expressions for its inputs.
-    """
-    inner = f"{unit.module}_inner"
-    ports, wires, connections = [], [], []
-    for name, port in unit.ports.items():
-        bits = f"[{port.width - 1}:0]"
-        ports.append(f"{'input' if port.member.flow == wiring.In else 'output'} {bits} {name}")
-        if name in tapped:
-            wires.append(f"wire {bits} inner_{name};")
-        wire = f"inner_{name}" if name in tapped else pins.get(name, name)
-        connections.append(f".{name}({wire})")
-    lines = [
-        f"module {unit.module}({', '.join(ports)});",
-        *wires,
-        f"{inner} inner ({', '.join(connections)});",
-        body,
-        "endmodule",
-    ]
-    exported = re.sub(rf"\b{unit.module}\b", inner, verify.exported(unit))
-    return exported + "\n" + "\n".join(lines) + "\n"
 
 
 def every_output_bit(unit) -> tuple[str, int]:
