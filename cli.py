@@ -651,18 +651,19 @@ def growth(
     from dataclasses import asdict
 
     from .analysis import growth as shown
-    from .hdl.configs import select
+    from .hdl.configs import UNITS, select
     from .sim import growth as job
     from .toolchain.synthesis import Library
 
-    chosen, library = (
-        select(units or (), job.UNITS_OF_SIZES, job.UNITS_OF_SIZES),
-        Library.find(liberty),
-    )
-    # One at a time, because they are timed.
-    rows = [job.measure(unit, library, build / "cost" / "kept") for unit in chosen]
+    os.environ["CCACHE_DISABLE"] = "1"  # builds are timed
+    chosen, library = select(units or (), UNITS, job.SIZES), Library.find(liberty)
     if not console.is_terminal:  # all columns are whole
         console.width = 160
+    rows = []
+    for unit in chosen:  # one at a time, because they are timed
+        rows.append(job.measure(unit, library, build / "cost" / "kept"))
+        if not units:
+            job.save(rows, library, build)
     table = Table("unit", box=SIMPLE_HEAD)
     for head in shown.COLUMNS:
         table.add_column(head, justify="right")
@@ -670,7 +671,7 @@ def growth(
         table.add_row(*line)
     console.print(table)
     if not units:
-        console.print(str(job.save(rows, library, build)))
+        console.print(str(build / job.RESULTS))
 
 
 @app.command()

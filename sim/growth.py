@@ -2,24 +2,25 @@
 """How what is made of a unit grows with its size: Verilog, Verilator's model, netlist and proof.
 
 Times are seconds of processor time, with nothing kept from before, so that they hardly depend on
-what else the machine does.
+what else the machine does. ccache must be off, as the command has it.
 """
 
 import json
 import resource
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 from .. import files
 from ..hdl import export
-from ..hdl.configs import UNITS, Unit
-from ..toolchain import simulators, yosys
+from ..hdl.configs import Unit
+from ..toolchain import yosys
 from ..toolchain.program import ToolError
 from ..toolchain.synthesis import Library, synthesise
+from . import speed
 from .proofs.netlists import checker, equivalent
 
 COMMAND = "hif8 growth"
@@ -28,22 +29,15 @@ RESULTS = "growth.json"
 Made = TypeVar("Made")
 
 
-def _engine(size: int) -> Unit:
-    """Return the exact engine of a size: that of 8 by 8 rows and columns, or one like it."""
-    name = f"matrix{size}x{size}_exact_to_fp32"
-    like = UNITS["matrix8x8_exact_to_fp32"]
-    sizes = {"rows": size, "cols": size}
-    return UNITS.get(name) or replace(like, name=name, parameters=like.parameters | sizes)
-
-
-UNITS_OF_SIZES = {
-    unit.name: unit
-    for unit in [
-        *(UNITS[f"dot{n}_{kind}"] for kind in ("exact", "fp32") for n in (4, 32)),
-        *(_engine(size) for size in (4, 8, 16, 32)),
-    ]
-}
+SIZES = (
+    *("dot4_exact", "dot32_exact", "dot4_fp32", "dot32_fp32"),
+    *("matrix4x4_exact_to_hif8", "matrix8x8_exact_to_fp32"),
+    *("matrix16x16_exact_to_fp32", "matrix32x32_exact_to_fp32"),
+)
 """Dot products and exact engines, the smaller ones first."""
+
+SECONDS = 2.0
+"""How long a model is run, at the least."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +54,10 @@ class Growth:
         Of its Verilog, in bytes.
     export_s : float
         Seconds to write that.
-    build_s : float, optional
-        Seconds of Verilator and the C++ compiler to make a model of it; None if there is none.
-    cycles_per_s : float, optional
-        Clock cycles a second of that model in a bare loop; None if that was not measured.
+    build_s : float
+        Seconds of Verilator and the C++ compiler to make a model of it, in a bare loop.
+    cycles_per_s : float
+        Clock cycles a second of that loop.
     modules : int
         Kinds of modules.
     ge : float
@@ -81,8 +75,8 @@ class Growth:
     size: int
     lines: int
     export_s: float
-    build_s: float | None
-    cycles_per_s: float | None
+    build_s: float
+    cycles_per_s: float
     modules: int
     ge: float
     ge_flat: float | None
@@ -114,7 +108,8 @@ def measure(unit: Unit, library: Library, cached: Path) -> Growth:
         netlist, map_s = _timed(
             lambda: synthesise(text, unit.module, library, Path(name), flat=False)
         )
-        build_s = None if unit.large else _timed(lambda: _build(unit, text, Path(name)))[1]
+        _, build_s = _timed(lambda: speed.loop(unit, Path(name)))
+        cycles, _, _, run_s = speed.bare(unit, SECONDS, Path(name))
     answer, proof_s = _timed(lambda: equivalent(unit, netlist, library))
     if not answer.equivalent:
         raise ToolError(f"the netlist of {unit.name} is not proved: {answer.difference}")
@@ -125,8 +120,8 @@ def measure(unit: Unit, library: Library, cached: Path) -> Growth:
         size=len(text.encode()),
         lines=text.count("\n"),
         export_s=round(export_s, 2),
-        build_s=None if build_s is None else round(build_s, 1),
-        cycles_per_s=None,
+        build_s=round(build_s, 1),
+        cycles_per_s=round(cycles / run_s),
         modules=len(answer.modules),
         ge=round(netlist.gates(library), 1),
         ge_flat=None if flat is None else round(flat.gates(library), 1),
@@ -166,12 +161,3 @@ def _spent() -> float:
     """Return the seconds of processor time of this process, and of those that it has run."""
     used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
-
-
-def _build(unit: Unit, text: str, folder: Path) -> None:
-    """Make Verilator's model of a unit."""
-    source = folder / f"{unit.module}.v"
-    source.write_text(text)
-    build = simulators.start_model(build=folder, top=unit.module, sources=[source], anew=True)
-    if build.wait():
-        raise ToolError(f"Verilator could not build {unit.module}")

