@@ -20,7 +20,7 @@ RENEW = $(BIN)/python -c 'from pathlib import Path; from hif8.analysis import fi
 
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: demo test soak bench cost encoder tensors figures training workloads release lint lock setup debian clean
+.PHONY: demo test soak bench cost growth encoder tensors figures training workloads release lint lock setup debian clean
 .DEFAULT_GOAL := demo
 
 demo: setup  ## the main job: a real network through RTL, its units' benches, the figures, the report
@@ -35,6 +35,10 @@ soak: setup  ## every unit as deeply as a night allows; goes on where it was sto
 
 bench: setup  ## time the golden model against its peers
 	@$(BIN)/hif8 bench
+
+growth: setup  ## measure how files, areas and proofs grow with size, and renew the results that the report shows
+	@$(BIN)/hif8 growth
+	@cp build/growth.json analysis/measured/
 
 cost: setup  ## measure what units cost, and renew the results that README and report show
 	@$(BIN)/hif8 cost

@@ -613,13 +613,19 @@ def netlist(
 def _show_netlists(every: "list[Checked]") -> None:
     """Print what became of netlists: by proof, then in the benches."""
     table = Table("unit", box=SIMPLE_HEAD)
-    for column in ("cells", "registers", "s"):
+    for column in ("cells", "registers", "modules", "s"):
         table.add_column(column, justify="right")
     table.add_column("the same as its RTL")
     for checked in every:
         answer = checked.equivalence
         said = "proved" if answer.equivalent else "REFUTED" if answer.decided else "UNDECIDED"
-        numbers = f"{checked.cells:,}", f"{checked.registers:,}", f"{answer.seconds:.1f}"
+        modules = f"{len(answer.modules)}"
+        numbers = (
+            f"{checked.cells:,}",
+            f"{checked.registers:,}",
+            modules,
+            f"{answer.seconds:.1f}",
+        )
         table.add_row(checked.unit, *numbers, said)
     console.print(table)
     for checked in every:
@@ -631,6 +637,41 @@ def _show_netlists(every: "list[Checked]") -> None:
         f"and are their RTL (cells of {every[0].library}, Yosys {every[0].yosys}; "
         f"{every[0].equivalence.tool})"
     )
+
+
+@app.command()
+def growth(
+    units: Units = None,
+    liberty: Annotated[
+        Path | None, typer.Option(help="Cells to take in place of Debian's OSU 180 nm.")
+    ] = None,
+    build: Build = BUILD,
+) -> None:
+    """Say how files, builds, areas and proofs of dot products and engines grow with their size."""
+    from dataclasses import asdict
+
+    from .analysis import growth as shown
+    from .hdl.configs import UNITS, select
+    from .sim import growth as job
+    from .toolchain.synthesis import Library
+
+    os.environ["CCACHE_DISABLE"] = "1"  # builds are timed
+    chosen, library = select(units or (), UNITS, job.SIZES), Library.find(liberty)
+    if not console.is_terminal:  # all columns are whole
+        console.width = 160
+    rows = []
+    for unit in chosen:  # one at a time, because they are timed
+        rows.append(job.measure(unit, library, build / "cost" / "kept"))
+        if not units:
+            job.save(rows, library, build)
+    table = Table("unit", box=SIMPLE_HEAD)
+    for head in shown.COLUMNS:
+        table.add_column(head, justify="right")
+    for line in shown.table(map(asdict, rows)):
+        table.add_row(*line)
+    console.print(table)
+    if not units:
+        console.print(str(build / job.RESULTS))
 
 
 @app.command()

@@ -24,6 +24,7 @@ from .analysis import (
     datasheet,
     digits,
     figures,
+    growth,
     learning,
     report,
     results,
@@ -271,6 +272,8 @@ def write_report(build: Path, step: Callable[[str], None]) -> Path:
         cost=cost_table.page(cost.read(cost.MEASURED)),
         learning=learning.page(learning.read()),
         datasheets={name: datasheet.address(name) for name in UNITS},
+        growth=growth.page(),
+        soaked=found.soaked,
     )
 
 

@@ -72,7 +72,8 @@ class Row:
     delay_ns : float
         The longest path of all: OpenSTA's, or ABC's where that is not installed.
     path : str
-        Where it begins and ends; empty if ABC says so.
+        Where it begins and ends; empty if ABC says so. Of modules mapped each by itself it is
+        ABC's, of the slowest: nets that reach many modules have no buffers, which ABC would add.
     mhz_asic : float
         The clock that it allows, between registers of others.
     ecp5, ice40 : dict, optional
@@ -83,6 +84,8 @@ class Row:
         Of its Verilog.
     command : str
         What writes all files of its measurement, and says how to repeat it by hand.
+    by_module : bool
+        Whether each of its modules was mapped by itself, and is counted as often as it is there.
     """
 
     unit: str
@@ -103,6 +106,7 @@ class Row:
     exported: bool
     sha256: str
     command: str
+    by_module: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,10 @@ def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
     """Run the tools on one unit."""
     entry = verilog(unit)
     text, module = entry["text"], unit.module
-    netlist = synthesis.synthesise(text, module, library, cached)
-    if sta.STA.missing:
+    netlist = synthesis.synthesise(text, module, library, cached, flat=not unit.large)
+    if unit.large:
+        delay, path = netlist.abc_delay, "within a module"
+    elif sta.STA.missing:
         delay, path = netlist.abc_delay, ""
     else:
         found = sta.longest_path(netlist, library, cached)
@@ -196,6 +202,7 @@ def measure_one(unit: Unit, library: Library, cached: Path) -> Row:
         exported=unit.name in UNITS,
         sha256=entry["sha256"],
         command=f"hif8 cost {unit.name} --commands",
+        by_module=unit.large,
     )
 
 
@@ -219,8 +226,8 @@ def write_files(unit: Unit, library: Library, build: Path) -> list[str]:
     cached, folder = build / "cost" / "kept", build / "cost" / unit.name
     entry = verilog(unit)
     text, module = entry["text"], unit.module
-    netlist = synthesis.synthesise(text, module, library, cached)
-    given = synthesis.inputs(text, module, library)
+    netlist = synthesis.synthesise(text, module, library, cached, flat=not unit.large)
+    given = synthesis.inputs(text, module, library, flat=not unit.large)
     given["sta.tcl"] = sta.script(netlist, library)
     commands = [
         f"cd {folder}",
@@ -256,9 +263,7 @@ def select(names: Sequence[str] = (), *, slow: bool = False) -> list[Unit]:
     for name in names:
         if name not in every:
             raise ValueError(f"unit must be one of {', '.join(every)}, not {name!r}")
-    chosen = [
-        name for name, unit in every.items() if not unit.large and (slow or not _is_slow(unit))
-    ]
+    chosen = [name for name, unit in every.items() if slow or not _is_slow(unit)]
     return [every[name] for name in dict.fromkeys(names or chosen)]
 
 

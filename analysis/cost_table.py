@@ -50,7 +50,7 @@ def table(cost: Cost) -> Table:
         label = kind
         for row in cost.rows:
             if row.kind == kind:
-                name = row.unit if row.exported else f"{row.unit} *"
+                name = row.unit + " *" * (not row.exported) + " +" * row.by_module
                 shown.add_row(label, name, row.format, *(of(row) for of in COLUMNS.values()))
                 label = ""
     return shown
@@ -120,6 +120,12 @@ def notes(cost: Cost) -> Iterator[str]:
         f"seed {fpga.SEED}, on which they depend. -: not put there, for its size."
     )
     yield "*: not exported, for comparison alone."
+    if any(row.by_module for row in cost.rows):
+        yield (
+            "+: each module mapped by itself, and counted as often as it is there; others as one "
+            "module. ns: ABC's, of the slowest module, without registers' own delays; buffers for "
+            "nets that reach many modules are not counted. `hif8 growth` compares both ways."
+        )
     yield (
         "a row by hand: hif8 cost UNIT --commands writes its files and prints the commands that "
         "give its figures."

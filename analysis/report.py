@@ -41,6 +41,7 @@ def render(
     learning: dict[str, Any],
     datasheets: Mapping[str, str] | None = None,
     soaked: Sequence[dict[str, Any]] = (),
+    growth: dict[str, Any] | None = None,
 ) -> Path:
     """Write the report as one HTML file that needs no other file and no network.
 
@@ -72,6 +73,8 @@ def render(
         The addresses of the units' datasheets, which the page links to.
     soaked : sequence of dict
         Verdicts of ``hif8 soak``; those of other Verilog than the manifest's are left out.
+    growth : dict, optional
+        From `analysis.growth.page`.
 
     Returns
     -------
@@ -109,6 +112,7 @@ def render(
         stale=_stale(cost, manifest),
         learning=learning,
         datasheets=datasheets or {},
+        growth=growth,
         commands=_commands(runs, demo, figures),
     )
     return files.write(out / PAGE, text.encode())

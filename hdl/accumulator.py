@@ -43,7 +43,9 @@ def exact_width(operand: Operand, max_products: int) -> int:
 def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> Values:
     """Add the logic that adds up the products of a beat, exactly: the finite ones, and the flags.
 
-    A product at its place is a part. Where the products are many, so is a group of them, added up.
+    A product at its place is a part. Where the products are many, so is a group of them, added up
+    to two rows. All is added by `carry_save`, and one adder at the end: so hierarchy costs none,
+    and two tools make the same sums of it, which makes netlists easy to compare.
 
     Returns
     -------
@@ -60,23 +62,38 @@ def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> V
         lambda m, pins: _term(m, operand, pins["product"]),
     )
 
-    def add(m: Module, products: list[PureInterface]) -> Values:
+    def add(m: Module, products: list[PureInterface]) -> tuple[list[Value], list[Value]]:
         """Add up some products: each is raised by `sign`, and so is above zero."""
         terms = [
             term.place(m, f"term_{k}", {"product": packed(product, layout)})
             for k, product in enumerate(products)
         ]
-        raised = sum(one["raised"] for one in terms) + sum(one["carry"] for one in terms)
-        return {"raised": raised, **any_flags(products)}
+        width = operand.product_width + 1 + ceil_log2(len(products))
+        return carry_save(
+            m, [one["raised"] for one in terms], [one["carry"] for one in terms], width
+        )
 
+    def add_group(m: Module, pins: Values) -> Values:
+        """Add up a group."""
+        products = [*pins["products"]]
+        rows, carries = add(m, products)
+        named_rows = dict(zip(pair, rows, strict=True))
+        return {**named_rows, "carries": Cat(carries), **any_flags(products)}
+
+    width = operand.product_width + 1 + ceil_log2(len(products))
+    pair = ("row_0", "row_1")
     size = next((n for n in GROUPS if len(products) % n == 0 and n < len(products)), 0)
     if size:
         group = Part(
             "group",
-            f"the exact sum of {size} products",
+            f"the exact sum of {size} products, as rows and carries that are yet to be added",
             {"products": data.ArrayLayout(layout, size)},
-            {"raised": operand.product_width + 1 + ceil_log2(size), **dict.fromkeys(SUM_FLAGS, 1)},
-            lambda m, pins: add(m, [*pins["products"]]),
+            {
+                **dict.fromkeys(pair, operand.product_width + 1 + ceil_log2(size)),
+                "carries": 2,
+                **dict.fromkeys(SUM_FLAGS, 1),
+            },
+            add_group,
         )
         groups = [
             group.place(
@@ -86,13 +103,57 @@ def fixed_point(m: Module, operand: Operand, products: list[PureInterface]) -> V
             )
             for k in range(0, len(products), size)
         ]
-        beat = {"raised": sum(one["raised"] for one in groups)}
-        beat |= {flag: reduce(or_, (one[flag] for one in groups)) for flag in SUM_FLAGS}
+        rows = [one[name] for one in groups for name in pair]
+        carries = [carry for one in groups for carry in one["carries"]]
+        flags = {flag: reduce(or_, (one[flag] for one in groups)) for flag in SUM_FLAGS}
     else:
-        beat = add(m, products)
-    total = Signal(signed(operand.product_width + 1 + ceil_log2(len(products))), name="total")
-    m.d.comb += total.eq(beat.pop("raised") - sign * len(products))
-    return {"total": total, **beat}
+        (rows, carries), flags = add(m, products), any_flags(products)
+    # There is one carry more than there are places for: it makes a row.
+    rows, _ = carry_save(m, [*rows, carries[0]], carries[1:], width, "last_")
+    total = Signal(signed(width), name="total")
+    m.d.comb += total.eq(sum(rows) - sign * len(products))
+    return {"total": total, **flags}
+
+
+def carry_save(
+    m: Module, rows: list[Value], carries: list[Value], width: int, prefix: str = ""
+) -> tuple[list[Value], list[Value]]:
+    """Add up rows, three becoming two, without a carry that goes along a row.
+
+    A row of carries has no lowest bit: one of the single carries takes its place.
+
+    Parameters
+    ----------
+    m : Module
+        Receives the logic.
+    rows, carries : list of Value
+        Numbers, and single bits, that are added.
+    width : int
+        Bits of their sum, which no row of the same sum exceeds.
+    prefix : str
+        Begins the names of the signals made.
+
+    Returns
+    -------
+    list of Value
+        Two rows.
+    list of Value
+        The single carries that found no place.
+    """
+    rows, carries = [*rows], [*carries]
+    for k in range(len(rows) - 2):
+        a, b, c, *rows = rows
+        half, save, carry = (
+            Signal(width, name=f"{prefix}{name}_{k}") for name in ("half", "save", "carry")
+        )
+        lowest = carries.pop() if carries else Const(0, 1)
+        m.d.comb += [
+            half.eq(a ^ b),
+            save.eq(half ^ c),
+            carry.eq(Cat(lowest, a & b | half & c)),
+        ]
+        rows += [save, carry]
+    return rows, carries
 
 
 def _term(m: Module, operand: Operand, product: PureInterface) -> Values:

@@ -131,6 +131,8 @@ def check_all(
 ) -> list[Checked]:
     """Map units to cells, simulate and prove their netlists, several at a time.
 
+    Each module of a unit is mapped by itself, so that it can be compared by itself.
+
     Parameters
     ----------
     units : list of Unit
@@ -153,7 +155,7 @@ def check_all(
     """
 
     def one(unit: Unit) -> Checked:
-        netlist = synthesise(verify.exported(unit), unit.module, library, cached)
+        netlist = synthesise(verify.exported(unit), unit.module, library, cached, flat=False)
 
         def simulated(name: str) -> Verdict:
             report = partial(progress, unit, name)

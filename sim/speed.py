@@ -98,7 +98,7 @@ def measure(unit: Unit, seconds: float, root: Path) -> Row:
     ToolError
         If Verilator is missing, the bench fails, or the loop's results are not golden's.
     """
-    cycles, results, taken, cpu = run_bare(unit, seconds, root)
+    cycles, results, taken, cpu = bare(unit, seconds, root)
     verdict, _ = verify.run(
         unit, SIMULATOR, root=root, effort="quick", random_cases=0, seconds=seconds
     )
@@ -115,9 +115,9 @@ def measure(unit: Unit, seconds: float, root: Path) -> Row:
     )
 
 
-def run_bare(unit: Unit, seconds: float, root: Path) -> tuple[int, int, float, float]:
+def bare(unit: Unit, seconds: float, root: Path) -> tuple[int, int, float, float]:
     """Return cycles, results, seconds and processor seconds of the bare loop."""
-    loop = _loop(unit, root)
+    run = loop(unit, root)
     beats, golden = traffic(unit)
     expected = len(next(iter(golden.values())))
     places = streams.layout(unit, 1, streams.Ends.of(unit).outputs)
@@ -126,7 +126,7 @@ def run_bare(unit: Unit, seconds: float, root: Path) -> tuple[int, int, float, f
     cycles = results = 0
     begin, cpu = time.perf_counter(), time.process_time()
     while results == 0 or time.perf_counter() - begin < seconds:
-        cycles += loop(beats.ctypes.data, len(beats), out.ctypes.data, expected, most)
+        cycles += run(beats.ctypes.data, len(beats), out.ctypes.data, expected, most)
         results += expected
     taken, cpu = time.perf_counter() - begin, time.process_time() - cpu
     for name, place in places.items():
@@ -147,7 +147,7 @@ def traffic(unit: Unit) -> tuple[np.ndarray, Arrays]:
     )
 
 
-def _loop(unit: Unit, root: Path) -> Callable[..., int]:
+def loop(unit: Unit, root: Path) -> Callable[..., int]:
     """Build the bare loop around a unit's exported Verilog, unless it has been built before."""
     sources = {
         f"{unit.module}.v": verify.exported(unit),

@@ -24,15 +24,16 @@ the load in fF, which is next to none; OpenSTA, in the library's pF, that of a f
 
 SCRIPT = """\
 read_verilog unit.v
-synth -flatten -top {top}
+synth {flatten}-top {top}
 dfflibmap -liberty cells.lib
 abc -liberty cells.lib -constr abc.constr
 opt_clean -purge
 tee -q -o statistics.txt stat -liberty cells.lib
 write_verilog -noattr -noexpr -simple-lhs netlist.v
 """
-"""The flow, the same for every format: all of one unit in one module, plain gates, ABC's mapping
-for delay, and buffers and sizes as the loads want them."""
+"""The flow, the same for every format: plain gates, ABC's mapping for delay, and buffers and sizes
+as the loads want them. All of a unit is in one module; or each of its modules is mapped by itself,
+its ports driven and loaded like the unit's own."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Netlist:
         Of all cells together, in the library's unit.
     abc_delay : float
         The longest path between registers or ports as ABC sees it, in ns, without the registers'
-        own; 0 if there is none.
+        own; 0 if there is none. Where modules are mapped each by itself, the longest within one.
     """
 
     top: str
@@ -158,7 +159,9 @@ class Netlist:
         return sum(count for cell, count in self.cells.items() if library.is_register(cell))
 
 
-def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlist:
+def synthesise(
+    verilog: str, top: str, library: Library, cached: Path, *, flat: bool = True
+) -> Netlist:
     """Map Verilog to the cells of a library.
 
     Parameters
@@ -171,6 +174,8 @@ def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlis
         The cells.
     cached : Path
         Folder of the results, each kept under what it was made of.
+    flat : bool
+        Whether to map all as one module, or each module by itself.
 
     Returns
     -------
@@ -182,7 +187,7 @@ def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlis
     ToolError
         If Yosys is missing, fails, or says nothing of the netlist.
     """
-    given = inputs(verilog, top, library)
+    given = inputs(verilog, top, library, flat=flat)
 
     def make() -> dict[str, object]:
         with folder_of(given) as folder:
@@ -192,11 +197,11 @@ def synthesise(verilog: str, top: str, library: Library, cached: Path) -> Netlis
     return Netlist(**kept(cached, top, [*given.values(), yosys.DEBIAN.version()], make))
 
 
-def inputs(verilog: str, top: str, library: Library) -> dict[str, str]:
+def inputs(verilog: str, top: str, library: Library, *, flat: bool = True) -> dict[str, str]:
     """Return the files that Yosys is given: the unit, the script, the cells, drive and load."""
     return {
         "unit.v": verilog,
-        "unit.ys": SCRIPT.format(top=top),
+        "unit.ys": SCRIPT.format(top=top, flatten="-flatten " * flat),
         "abc.constr": DRIVE_AND_LOAD.format(driver=library.driver),
         "cells.lib": library.text,
     }
@@ -206,16 +211,17 @@ def _read(folder: Path, top: str, library: Library) -> Netlist:
     """Return what Yosys wrote, or say what it did not write."""
     statistics, netlist = folder / "statistics.txt", folder / "netlist.v"
     text = statistics.read_text() if statistics.exists() else ""
-    area = re.search(r"Chip area for (?:top )?module .*: *([\d.]+)", text)
-    found = re.findall(r"(?m)^ +(\w+) +(\d+)$", text)
+    areas = re.findall(r"Chip area for (?:top )?module .*: *([\d.]+)", text)
+    # The last statistics are those of the top module, with all below it.
+    found = re.findall(r"(?m)^ +(\w+) +(\d+)$", text.rpartition("\n=== ")[2])
     cells = {name: int(count) for name, count in found if name in library.cells}
-    if not area or not cells or not netlist.exists():
+    if not areas or not cells or not netlist.exists():
         raise ToolError(f"Yosys gave no statistics of {top}: its area is not known")
     delays = re.findall(r"Delay = *([\d.]+) ps", (folder / "log.txt").read_text())
     return Netlist(
         top=top,
         text=netlist.read_text(),
         cells=cells,
-        area=float(area[1]),
-        abc_delay=float(delays[-1]) / 1000 if delays else 0.0,
+        area=float(areas[-1]),
+        abc_delay=max(map(float, delays), default=0.0) / 1000,
     )

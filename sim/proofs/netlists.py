@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a netlist of standard cells is its RTL, for all inputs and all states.
 
-The registers of both are turned into ports, so that
-one step is logic alone. A netlist's registers keep their names, but for those of which another
-always holds the same, or a constant is: whatever the registers of the netlist hold, the RTL begins
-with the same in its own, and after a step, whatever the inputs, both must show the same at every
-output and in every register. Then they never differ, by induction.
+The proof goes module by module: the netlist has the modules of the RTL, and each is compared by
+itself, its instances taken out. What an instance gives is then an input, which may be anything, and
+what it takes is an output, which is compared. `hierarchy.opened` does that to both alike, and
+`_apart` sees that both have the same modules with the same ports, and in each the same instances of
+the same modules, of which every pin is a port. So both circuits are the same tree of places, and at
+each place stands a module that makes the same of the same. All that flows between the places then
+solves the same equations in both: they have the same solutions, of which there is one, because no
+unit has a loop of logic. So the circuits never differ.
+
+In a module registers are turned into ports too, so that one step is logic alone. A netlist's
+registers keep their names, but for those of which another always holds the same, or a constant is:
+whatever the registers of the netlist hold, the RTL begins with the same in its own, and after a
+step, whatever the inputs, both must show the same at every output and in every register. Then they
+never differ, by induction.
 
 Yosys from PyPI, not the version that made the netlist, makes both steps graphs of ANDs and
 inverters, with the functions that the liberty file states for the cells; ABC compares the graphs.
@@ -14,14 +23,15 @@ inverters, with the functions that the liberty file states for the cells; ABC co
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from amaranth.lib import wiring
 
 from ...hdl.configs import Unit
 from ...hdl.layouts import Port
-from ...toolchain import abc, yosys
+from ...toolchain import abc, hierarchy, yosys
+from ...toolchain.hierarchy import Module
 from ...toolchain.program import OutOfTimeError, ToolError, folder_of, telling_line
 from ...toolchain.synthesis import Library, Netlist
 from .. import verify
@@ -68,15 +78,19 @@ class Equivalence:
     equivalent : bool
         Whether they are the same circuit.
     registers : int
-        Bits of the RTL's registers that were compared: all that matter.
+        Bits of the RTL's registers that were compared, in all copies of its modules: all that
+        matter.
     seconds : float
         What the answer took.
     tool : str
         What gave it.
     difference : str
-        If they are not, an output or a register that differs, and the inputs and states for which.
+        If they are not, an output or a register that differs, and the inputs and states for which;
+        or in which modules, ports or instances they differ.
     decided : bool
         Whether the answer came in time; if not, it is not said that they are equivalent.
+    modules : dict of float
+        Seconds that each module took that was proved, by its name.
     """
 
     unit: str
@@ -86,6 +100,17 @@ class Equivalence:
     tool: str
     difference: str = ""
     decided: bool = True
+    modules: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What was said of one module: as for `Equivalence`."""
+
+    equivalent: bool
+    decided: bool
+    registers: int
+    difference: str
 
 
 @cache
@@ -119,32 +144,30 @@ def _pins(library: Library, cell: str) -> tuple[str, str, str]:
     return clock[1], data[1], outputs[0]
 
 
-def _everted(netlist: Netlist, library: Library) -> tuple[str, list[str]]:
+def _everted(module: Module, library: Library) -> tuple[str, list[str]]:
     """Return a netlist whose registers are ports, what they hold and will hold, and their nets."""
-    text, driven = netlist.text, []
-    for cell in filter(library.is_register, netlist.cells):
+    text, driven = module.text, []
+    for cell in filter(library.is_register, library.cells):
+        if not re.search(rf"\b{cell}\b", text):
+            continue
         clock, data, output = _pins(library, cell)
 
         def turned(found: re.Match, pins: tuple[str, ...] = (clock, data, output)) -> str:
             nets = dict(re.findall(r"\.(\w+)\((.*)\)", found[1]))
             if nets.get(pins[0]) != "clk":
-                raise ToolError(f"a register of {netlist.top} is not clocked by clk")
+                raise ToolError(f"a register of {module.name} is not clocked by clk")
             now, after = f"now[{len(driven)}]", f"next[{len(driven)}]"
             # A net within a part is written as an escaped name, `\part.net [0]`.
             driven.append(re.sub(r"^\\(\S+) *", r"\1", nets[pins[2]].strip()))
             return f"  assign {nets[pins[2]]} = {now};\n  assign {after} = {nets[pins[1]]};\n"
 
         text = re.sub(rf"(?m)^  {cell} \S+ +\(\n((?:    \..*\n)+)  \);\n", turned, text)
-    if len(driven) != netlist.registers(library):
-        raise ToolError(f"not all registers of {netlist.top} are written as Yosys writes them")
+        if re.search(rf"\b{cell}\b", text):
+            raise ToolError(f"not all registers of {module.name} are written as Yosys writes them")
     last = max(len(driven), 1) - 1
     ports = f"  input [{last}:0] now;\n  output [{last}:0] next;\n"
-    text, modules = re.subn(
-        r"(?m)^module (\w+)\((.*)\);\n", rf"module \1_gate(\2, now, next);\n{ports}", text
-    )
-    if modules != 1:
-        raise ToolError(f"the netlist of {netlist.top} must be one module, not {modules}")
-    return text, driven
+    header = rf"module \1_gate(\2, now, next);\n{ports}"
+    return re.sub(r"(?m)\Amodule (\w+)\((.*)\);\n", header, text), driven
 
 
 def _bits(held: dict[str, int]) -> list[str]:
@@ -154,7 +177,7 @@ def _bits(held: dict[str, int]) -> list[str]:
     ]
 
 
-def _matched(unit: Unit, text: str, held: dict[str, int], driven: list[str]) -> list[str]:
+def _matched(module: Module, held: dict[str, int], driven: list[str]) -> list[str]:
     """Return for each bit of the RTL's registers what it should be in the netlist.
 
     That is a place among its registers, a constant as ``1'b0``, or nothing. The bit of the same
@@ -165,9 +188,9 @@ def _matched(unit: Unit, text: str, held: dict[str, int], driven: list[str]) -> 
     bits = _bits(held)
     if all(bit in place for bit in bits):
         return [place[bit] for bit in bits]
-    with folder_of({"rtl.v": text}) as folder:
-        yosys.run(yosys.PYPI, folder, _MATCH.format(top=unit.module))
-        nets = json.loads((folder / "rtl.json").read_text())["modules"][unit.module]["netnames"]
+    with folder_of({"rtl.v": module.text}) as folder:
+        yosys.run(yosys.PYPI, folder, _MATCH.format(top=module.name))
+        nets = json.loads((folder / "rtl.json").read_text())["modules"][module.name]["netnames"]
     joined = {
         bit: net
         for name, row in nets.items()
@@ -178,7 +201,7 @@ def _matched(unit: Unit, text: str, held: dict[str, int], driven: list[str]) -> 
     return [place.get(bit) or known.get(joined.get(bit), "") for bit in bits]
 
 
-def _steps(unit: Unit, held: dict[str, int], count: int, matched: list[str]) -> str:
+def _steps(module: Module, held: dict[str, int], count: int, matched: list[str]) -> str:
     """Return a step of the netlist, and one of the RTL that begins where the netlist's does.
 
     Both are modules whose input `now` is what the netlist's registers hold, and whose output
@@ -187,12 +210,13 @@ def _steps(unit: Unit, held: dict[str, int], count: int, matched: list[str]) -> 
     """
     matched = matched or ["1'b0"]
     state, bits = max(count, 1), len(matched)
-    ports = unit.ports | {
+    flows = {"input": wiring.In, "output": wiring.Out}
+    ports = {n: Port(flows[flow](width), "") for n, (flow, width) in module.ports.items()} | {
         "now": Port(wiring.In(state), "what the netlist's registers hold"),
         "free": Port(wiring.In(bits), "what registers of the RTL alone hold"),
         "shown": Port(wiring.Out(bits), "what the RTL's registers will hold"),
     }
-    pins = ", ".join(f".{name}({name})" for name in unit.ports)
+    pins = ", ".join(f".{name}({name})" for name in module.ports)
 
     def picked(vector: str, other: str) -> str:
         places = (
@@ -213,14 +237,14 @@ def _steps(unit: Unit, held: dict[str, int], count: int, matched: list[str]) -> 
         "gate_step",
         ports,
         f"  wire [{state - 1}:0] next;\n"
-        f"  {unit.module}_gate gate ({pins}, .now(now), .next(next));\n"
+        f"  {module.name}_gate gate ({pins}, .now(now), .next(next));\n"
         f"  assign shown = {picked('next', zero)};\n",
     ) + wrapper(
         "rtl_step",
         ports,
         f"  wire [{bits - 1}:0] before = {picked('now', 'free[{}]')};\n"
         f"  wire [{bits - 1}:0] after;\n"
-        f"  {unit.module} rtl ({pins}{registers});\n"
+        f"  {module.name} rtl ({pins}{registers});\n"
         f"  assign shown = {after} & {bits}'b{known};\n",
     )
 
@@ -247,15 +271,56 @@ def equivalent(
         If a tool is missing or gives no answer, or the registers cannot be matched.
     """
     which, begun = checker(), time.perf_counter()
-    text = verify.exported(unit)
-    held = widths(text)
-    gate, driven = _everted(netlist, library)
-    matched = _matched(unit, text, held, driven)
+    rtl, gates = hierarchy.modules(verify.exported(unit)), hierarchy.modules(netlist.text)
+    difference = _apart(rtl, gates)
+    equivalent, decided, registers, modules = not difference, True, 0, {}
+    count = hierarchy.copies(rtl, unit.module)
+    for name in rtl if equivalent else ():
+        started = time.perf_counter()
+        answer = _compare(
+            hierarchy.opened(rtl, name), hierarchy.opened(gates, name), library, timeout
+        )
+        registers += answer.registers * count[name]
+        if not answer.equivalent:
+            equivalent, decided = False, answer.decided
+            difference = f"in {name} {answer.difference}" if decided else ""
+            break
+        modules[name] = time.perf_counter() - started
+    return Equivalence(
+        unit=unit.name,
+        equivalent=equivalent,
+        registers=registers,
+        seconds=time.perf_counter() - begun,
+        tool=which,
+        difference=difference,
+        decided=decided,
+        modules=modules,
+    )
+
+
+def _apart(rtl: dict[str, Module], gates: dict[str, Module]) -> str:
+    """Return where the trees of two circuits differ: empty if they are the same."""
+    for name in rtl.keys() | gates.keys():
+        if name not in rtl or name not in gates:
+            return f"module {name} is in one of both alone"
+        ours, theirs = rtl[name], gates[name]
+        for kind in ("ports", "instances"):
+            differ = getattr(ours, kind).items() ^ getattr(theirs, kind).items()
+            if differ:
+                return f"{kind} of {name} differ: {', '.join(sorted({key for key, _ in differ}))}"
+    return ""
+
+
+def _compare(rtl: Module, gates: Module, library: Library, timeout: int) -> _Answer:
+    """Prove or refute that a module without instances is another of cells."""
+    held = widths(rtl.text)
+    gate, driven = _everted(gates, library)
+    matched = _matched(rtl, held, driven)
     texts = {
         "cells.lib": library.text,
-        "rtl.v": everted(text) if held else text,
+        "rtl.v": everted(rtl.text) if held else rtl.text,
         "gate.v": gate,
-        "steps.v": _steps(unit, held, len(driven), matched),
+        "steps.v": _steps(rtl, held, len(driven), matched),
     }
     sides = "".join(_GRAPH.format(side=s, undefined=u) for s, u in _SIDES.items())
     graphs = " ".join(f"{side}.aig" for side in _SIDES)
@@ -263,7 +328,7 @@ def equivalent(
         try:
             yosys.run(yosys.PYPI, folder, _READ + sides, timeout=timeout)
         except ToolError as error:
-            raise ToolError(f"no graph of {unit.name} or its netlist: {error}") from None
+            raise ToolError(f"no graph of {rtl.name} or its netlist: {error}") from None
         try:
             answer = abc.run(folder, f"cec -T {timeout} {graphs}", timeout=timeout + 10)
         except OutOfTimeError:
@@ -272,15 +337,12 @@ def equivalent(
     undecided = "UNDECIDED" in answer
     if proved + refuted + undecided != 1:
         last = telling_line(answer) or "no output"
-        raise ToolError(f"{abc.ABC.name} did not say whether {unit.name} is its netlist: {last}")
-    return Equivalence(
-        unit=unit.name,
+        raise ToolError(f"{abc.ABC.name} did not say whether {rtl.name} is its netlist: {last}")
+    return _Answer(
         equivalent=proved,
-        registers=sum(m != "" for m in matched),
-        seconds=time.perf_counter() - begun,
-        tool=which,
-        difference=_difference(answer, held, driven) if refuted else "",
         decided=not undecided,
+        registers=sum(m != "" for m in matched),
+        difference=_difference(answer, held, driven) if refuted else "",
     )
 
 

@@ -163,6 +163,18 @@ def test_what_takes_minutes_is_measured_only_if_asked_for():
     assert large in {unit.name for unit in cost.select(slow=True)}
 
 
+def test_large_engines_are_counted_by_module(committed):
+    large = [unit.name for unit in UNITS.values() if unit.large]
+    rows = [committed.by_name[name] for name in large]
+    assert rows
+    assert [row.unit for row in committed.rows if row.by_module] == large
+    for row in rows:
+        assert row.path == "within a module"
+        assert row.delay_ns == row.abc_ns
+        assert f"{row.unit} +" in printed(cost_table.table(committed))
+    assert "each module mapped by itself" in " ".join(cost_table.notes(committed))
+
+
 def test_the_kept_results_have_a_row_of_every_block_of_hif8(committed):
     names = set(committed.by_name)
     assert {unit.name for unit in cost.select()} <= names

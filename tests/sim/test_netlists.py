@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import need, skip_if
+from hif8.hdl import export
 from hif8.hdl.configs import UNITS
 from hif8.sim import netlists, verify
 from hif8.sim.proofs.netlists import checker, equivalent
@@ -24,6 +25,8 @@ PROVED = [
     or unit.name.startswith("mac_")
     or unit.name in BRIEF
 ]
+BY_MODULE = ["dot4_exact", "dot32_exact", "dot32_fp32", "matrix8x8_exact_to_fp32"]
+"""Units with parts: each of their modules is mapped and proved by itself."""
 LONG = ("mac_exact_fast",)
 """Units whose benches take as long as those of all other MACs: `hif8 netlist` runs them."""
 SIMULATED = {n: "icarus" if n in BRIEF else "verilator" for n in PROVED if n not in LONG}
@@ -44,7 +47,7 @@ def mapped(library, builds):
     def of(name: str):
         unit = UNITS[name]
         cached = builds.parent / "cost" / "kept"
-        return unit, synthesise(verify.exported(unit), unit.module, library, cached)
+        return unit, synthesise(verify.exported(unit), unit.module, library, cached, flat=False)
 
     return of
 
@@ -56,12 +59,13 @@ def test_all_conversions_and_macs_are_simulated():
     )
 
 
-@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("name", [*SIMULATED, "dot4_exact"])
 def test_a_netlist_equals_golden_bit_for_bit(name, mapped, library, builds, record_property):
-    simulator = SIMULATED[name]
+    simulator = SIMULATED.get(name, "verilator")
     need(simulator)
     unit, netlist = mapped(name)
-    verdict = netlists.simulate(unit, netlist, library, simulator, root=builds, random_cases=0)
+    how = {"root": builds, "random_cases": 0, "effort": "quick" if name in BY_MODULE else "full"}
+    verdict = netlists.simulate(unit, netlist, library, simulator, **how)
     record_property("cases", verdict.cases)
     record_property("mismatches", verdict.mismatches)
     print(f"{name} under {simulator}: {verdict.cases:,} cases, {verdict.mismatches} mismatches")
@@ -73,12 +77,16 @@ def test_a_netlist_equals_golden_bit_for_bit(name, mapped, library, builds, reco
         assert (verdict.latency, verdict.interval) == (unit.latency, 1)
 
 
-@pytest.mark.parametrize("name", PROVED)
+@pytest.mark.parametrize("name", PROVED + BY_MODULE)
 def test_a_netlist_is_its_rtl(name, mapped, library):
     unit, netlist = mapped(name)
     answer = equivalent(unit, netlist, library)
+    print(f"{name}: {answer.modules}")
     assert answer.difference == ""
     assert answer.equivalent
+    parts = [part["module"] for part in export.entry(unit, verify.exported(unit))["parts"]]
+    assert list(answer.modules) == [unit.module, *parts]
+    assert bool(parts) == (name in BY_MODULE)
     assert (answer.registers > 0) == unit.streams
     assert answer.registers >= netlist.registers(library)
 
@@ -181,6 +189,78 @@ def test_registers_that_swap_their_inputs_are_refuted(mapped, library):
         netlist.text,
     )
     assert not equivalent(unit, replace(netlist, text=text), library).equivalent
+
+
+def wrong_in(module: str, pattern: str, new: str):
+    """Return what replaces the first place of a pattern in one module of a netlist."""
+
+    def change(text: str) -> str:
+        before, begin, rest = text.partition(f"\nmodule {module}(")
+        body, end, after = rest.partition("\nendmodule")
+        body, count = re.subn(pattern, new, body, count=1)
+        assert begin
+        assert count == 1
+        return before + begin + body + end + after
+
+    return change
+
+
+TOP = "hif8_dot4_exact"
+WRONG_TREES = {
+    "another cell in a part": (
+        wrong_in(f"{TOP}__term", r"\bXNOR2X1\b", "XOR2X1"),
+        f"in {TOP}__term .* is ([01]), not (?!\\1)[01], where .* is 1$",
+    ),
+    "two inputs of an instance, swapped": (
+        wrong_in(TOP, r"\.a\((.*)\),\n    \.b\((.*)\)", r".a(\2),\n    .b(\1)"),
+        f"in {TOP} product_\\d+__[ab]",
+    ),
+    "two outputs of an instance, swapped": (
+        wrong_in(TOP, r"\.inf\((.*)\),\n    \.nan\((.*)\)", r".inf(\2),\n    .nan(\1)"),
+        f"in {TOP} ",
+    ),
+    "an instance without one": (
+        wrong_in(TOP, rf"  {TOP}__term term_2 \((?s:.*?)\);\n", ""),
+        f"instances of {TOP} differ: term_2",
+    ),
+    "two instances, swapped": (
+        wrong_in(TOP, r"\bterm_0 \((?s:(.*?))\bterm_1 \(", r"term_1 (\1term_0 ("),
+        f"in {TOP} term_0__product",
+    ),
+    "an instance of another module": (
+        wrong_in(TOP, rf"\b{TOP}__decoder\b", f"{TOP}__term"),
+        f"instances of {TOP} differ: decoded_",
+    ),
+    "an input of an instance, tied": (
+        wrong_in(TOP, r"\.code\(.*\)", ".code(8'h00)"),
+        f"in {TOP} decoded_\\w+__code",
+    ),
+    "a module with another port": (
+        wrong_in(f"{TOP}__term", r"(?m)^  output carry;", "  output carries;"),
+        f"ports of {TOP}__term differ: carries, carry",
+    ),
+    "a module less": (
+        lambda text: re.sub(rf"(?ms)^module {TOP}__term\(.*?^endmodule\n", "", text),
+        f"module {TOP}__term is in one of both alone",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), WRONG_TREES.values(), ids=WRONG_TREES)
+def test_a_wrong_tree_of_modules_is_refuted_and_told(change, told, mapped, library):
+    unit, netlist = mapped("dot4_exact")
+    answer = equivalent(unit, replace(netlist, text=change(netlist.text)), library)
+    print(answer.difference)
+    assert not answer.equivalent
+    assert answer.decided
+    assert re.match(told, answer.difference)
+
+
+def test_an_input_that_is_not_connected_is_an_error(mapped, library):
+    unit, netlist = mapped("dot4_exact")
+    text = wrong_in(TOP, r"\.code\(.*\)", ".code()")(netlist.text)
+    with pytest.raises(ToolError, match=r"decoded_\w+ of \w+ is not connected as"):
+        equivalent(unit, replace(netlist, text=text), library)
 
 
 def test_a_wrong_cell_fails_the_bench(mapped, library, tmp_path):

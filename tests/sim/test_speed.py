@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("name", ["mac_exact", "matrix4x4_exact_to_hif8"])
 def test_the_bare_loop_gives_what_golden_says(name, builds):
     need("verilator")
-    cycles, results, seconds, cpu = speed.run_bare(UNITS[name], 0.01, builds)
+    cycles, results, seconds, cpu = speed.bare(UNITS[name], 0.01, builds)
     assert cycles > results > 0
     assert seconds > 0
     assert cpu > 0
@@ -26,7 +26,7 @@ def test_a_loop_with_a_wrong_result_is_refused(builds, monkeypatch):
     wrong = golden | {"nan": golden["nan"] ^ (np.arange(len(golden["nan"])) == 7)}
     monkeypatch.setattr(speed, "traffic", lambda unit: (beats, wrong))
     with pytest.raises(ToolError, match="the bare loop's nan of mac_exact is not golden's"):
-        speed.run_bare(UNITS["mac_exact"], 0.01, builds)
+        speed.bare(UNITS["mac_exact"], 0.01, builds)
 
 
 def test_a_bench_and_a_loop_are_measured(builds):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hif8.hdl.configs import UNITS
 from hif8.hdl.export import verilog
-from hif8.toolchain import abc, program, sta, synthesis, yosys
+from hif8.toolchain import abc, hierarchy, program, sta, synthesis, yosys
 from hif8.toolchain.program import ToolError
 from hif8.toolchain.synthesis import Library, Netlist, synthesise
 
@@ -62,6 +62,26 @@ def test_flip_flops_are_the_registers_of_the_verilog(netlists, texts, library, n
     )
     assert netlists[name].registers(library) == bits
     assert bool(bits) == ("clk" in UNITS[name].ports)
+
+
+def test_modules_mapped_each_by_itself_count_as_often_as_they_are_there(library, tmp_path):
+    unit = UNITS["dot4_exact"]
+    text = verilog(unit)
+    flat, apart = (
+        synthesise(text, unit.module, library, tmp_path, flat=flat) for flat in (True, False)
+    )
+    tree, count = hierarchy.modules(apart.text), Counter()
+    assert list(hierarchy.modules(flat.text)) == [unit.module]
+    assert set(tree) == set(hierarchy.modules(text))
+    for name, copies in hierarchy.copies(tree, unit.module).items():
+        cells = Counter(re.findall(r"(?m)^  (\w+) \w+ \(", tree[name].text))
+        count.update({cell: copies * n for cell, n in cells.items() if cell in library.cells})
+    assert count == apart.cells
+    area = areas()
+    assert sum(area[cell] * n for cell, n in count.items()) == pytest.approx(apart.area)
+    assert apart.registers(library) == flat.registers(library)
+    assert apart.area == pytest.approx(flat.area, rel=0.1)
+    print(f"{flat.gates(library):,.0f} GE flat, {apart.gates(library):,.0f} by module")
 
 
 def test_the_same_verilog_gives_the_same_netlist(netlists, texts, library, tmp_path):
