@@ -9,6 +9,7 @@ golden model must give the same bits.
 import json
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -221,7 +222,10 @@ def run(
     _exported(build, step)
     step(f"{', '.join(NAMES)} against golden, under every simulator")
     pairs = [(UNITS[unit], name) for unit in NAMES for name in SIMULATORS]
-    verdicts = verify.run_all(pairs, root=build / "sim", effort=EFFORT, progress=progress)
+    with ThreadPoolExecutor(1) as beside:  # simulators leave this process idle: it draws
+        drawn = beside.submit(figures.build, build / "figures")
+        verdicts = verify.run_all(pairs, root=build / "sim", effort=EFFORT, progress=progress)
+        drawn.result()
     for verdict in verdicts:
         verify.save(verdict, build / "verify")
     step(f"the digits network on RTL, under {SIMULATOR}")

@@ -39,6 +39,9 @@ SIZES = (
 SECONDS = 2.0
 """How long a model is run, at the least."""
 
+BUILT = 256
+"""Products a cycle of the largest unit whose model is built: each cell becomes C++ of its own."""
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -54,9 +57,10 @@ class Growth:
         Of its Verilog, in bytes.
     export_s : float
         Seconds to write that.
-    build_s : float
-        Seconds of Verilator and the C++ compiler to make a model of it, in a bare loop.
-    cycles_per_s : float
+    build_s : float, optional
+        Seconds of Verilator and the C++ compiler to make a model of it, in a bare loop; None for a
+        unit of more products than `BUILT`.
+    cycles_per_s : float, optional
         Clock cycles a second of that loop.
     modules : int
         Kinds of modules.
@@ -75,8 +79,8 @@ class Growth:
     size: int
     lines: int
     export_s: float
-    build_s: float
-    cycles_per_s: float
+    build_s: float | None
+    cycles_per_s: float | None
     modules: int
     ge: float
     ge_flat: float | None
@@ -108,8 +112,10 @@ def measure(unit: Unit, library: Library, cached: Path) -> Growth:
         netlist, map_s = _timed(
             lambda: synthesise(text, unit.module, library, Path(name), flat=False)
         )
-        _, build_s = _timed(lambda: speed.loop(unit, Path(name)))
-        cycles, _, _, run_s = speed.bare(unit, SECONDS, Path(name))
+        built = unit.products <= BUILT
+        if built:
+            _, build_s = _timed(lambda: speed.loop(unit, Path(name)))
+            cycles, _, _, run_s = speed.bare(unit, SECONDS, Path(name))
     answer, proof_s = _timed(lambda: equivalent(unit, netlist, library))
     if not answer.equivalent:
         raise ToolError(f"the netlist of {unit.name} is not proved: {answer.difference}")
@@ -120,8 +126,8 @@ def measure(unit: Unit, library: Library, cached: Path) -> Growth:
         size=len(text.encode()),
         lines=text.count("\n"),
         export_s=round(export_s, 2),
-        build_s=round(build_s, 1),
-        cycles_per_s=round(cycles / run_s),
+        build_s=round(build_s, 1) if built else None,
+        cycles_per_s=round(cycles / run_s) if built else None,
         modules=len(answer.modules),
         ge=round(netlist.gates(library), 1),
         ge_flat=None if flat is None else round(flat.gates(library), 1),
