@@ -39,8 +39,11 @@ SIZES = (
 SECONDS = 2.0
 """How long a model is run, at the least."""
 
-BUILT = 256
+BUILT = 64
 """Products a cycle of the largest unit whose model is built: each cell becomes C++ of its own."""
+
+FLAT = 32
+"""Products a cycle of the largest unit that is mapped as one module, too: 8x8 takes over 10 min."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Growth:
     ge : float
         Area in gate equivalents: each module mapped by itself, times its copies.
     ge_flat : float, optional
-        All mapped as one module; None for a large unit.
+        All mapped as one module; None for a unit of more products than `FLAT`.
     map_s, proof_s : float
         Seconds to map each module by itself, and to prove that each is its RTL.
     sha256 : str
@@ -119,7 +122,8 @@ def measure(unit: Unit, library: Library, cached: Path) -> Growth:
     answer, proof_s = _timed(lambda: equivalent(unit, netlist, library))
     if not answer.equivalent:
         raise ToolError(f"the netlist of {unit.name} is not proved: {answer.difference}")
-    flat = None if unit.large else synthesise(text, unit.module, library, cached)
+    one = unit.products <= FLAT
+    flat = synthesise(text, unit.module, library, cached) if one else None
     return Growth(
         unit=unit.name,
         products=unit.products,
