@@ -753,6 +753,8 @@ def sweep(
 
     pool.check(jobs, scheduler)
     bounds = [None if text is None else _word(text) for text in (first, last)]
+    if build.exists() and not build.is_dir():
+        raise NotADirectoryError(f"{build} must be a folder, not a file")
     asked = job.plan(
         unit, build / "sweep", first=bounds[0], last=bounds[1], every_setting=every_setting
     )

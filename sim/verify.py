@@ -117,7 +117,7 @@ def top(unit: Unit) -> str:
 def lane_count(unit: Unit, name: str) -> int:
     """Return how many lanes a unit is simulated in: the fewer, the more it computes itself."""
     chosen = simulator(name)
-    if unit.core:
+    if unit.core or "rows" in unit.parameters:
         return 1
     if unit.streams:
         return max(1, chosen.stream_lanes // unit.products)
