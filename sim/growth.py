@@ -43,7 +43,7 @@ BUILT = 64
 """Products a cycle of the largest unit whose model is built: each cell becomes C++ of its own."""
 
 FLAT = 32
-"""Products a cycle of the largest unit that is mapped as one module, too: 8x8 takes over 10 min."""
+"""Products a cycle of the largest unit that is mapped as one module, too: more take minutes."""
 
 
 @dataclass(frozen=True)
