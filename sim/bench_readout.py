@@ -178,7 +178,7 @@ def count(job: Job) -> int:
     than it has places apart. Six tails for each of 126 values and 127 midpoints and its lower
     neighbour; for HR 12 pairs of F and T for each of 32 exponents three times. All ones for each
     exponent that rounding may carry into; for each of 64 scales 24 sums, zero and one; for four of
-    them seven settings of the flags with five sums. Then the random ones.
+    them seven settings of the flags with five sums. Of these the job's share; then the random ones.
     """
     unit = UNITS[job.unit]
     places = len(_tops(unit))
@@ -186,14 +186,17 @@ def count(job: Job) -> int:
     patterns = places * (places + 1) // 2 + 6 * (places - 1) + 2 * rounded + 6 * (rounded - 1)
     patterns += rounded + 63
     near = 6 * 2 * (126 + 127) + (32 * 12 * 3 if "hybrid" in unit.options else 0)
-    return patterns + near + 64 * (24 + 2) + 4 * 7 * 5 + _random_cases(job)
+    directed = patterns + near + 64 * (24 + 2) + 4 * 7 * 5
+    return job.part(directed) + _random_cases(job)
 
 
 def cases(job: Job) -> Iterator[Arrays]:
     """Yield the directed sums, then random ones."""
     unit = UNITS[job.unit]
     rng = np.random.default_rng(job.seed)
-    yield _directed(unit, rng)
+    directed = _directed(unit, rng)
+    some = job.some(len(directed["sum"]), rng)
+    yield {name: column[some] for name, column in directed.items()}
     left = _random_cases(job)
     for start in range(0, left, BATCH):
         yield _random(unit, min(BATCH, left - start), rng)

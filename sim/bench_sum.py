@@ -216,8 +216,9 @@ def count(job: Job) -> int:
     alternations, 81 x 81 pairs of special products. For exact sums 75 x 74 runs of ones and 6 x 64
     that outgrow a product; for FP32 81 distances x 36 significands x 8, 33 distances x 24 lengths
     of runs x 12, 124 words in which one bit makes the difference and, where they fit in a beat,
-    2,775, 2 x 1,275, 51 x 60, 51 x 4 and 1,225 ties, and 2 x 2,775 remainders. Each kind is padded
-    to all columns. Then the random ones, as `_program` draws them. Of each kind the job's share.
+    2,775, 2 x 1,275, 51 x 60, 51 x 4, 1,225, 1,426 and 74 ties, and 2 x 2,775 remainders.
+    Each kind is padded to all columns. Then the random ones, as `_program` draws them. Of each kind
+    the job's share.
     """
     columns = _columns(job)
     kinds = [75 * 75] * 2 + [600] * 2 + [1] * 6 + [81 * 81]
@@ -225,7 +226,7 @@ def count(job: Job) -> int:
         kinds += [75 * 74] + [64] * 6
     else:
         kinds += [81 * 36 * 8, 33 * 24 * 12, 4 * 31]
-        fused = [2775 + 2 * 1275 + 51 * (60 + 4) + 1225, 2 * 2775]
+        fused = [2775 + 2 * 1275 + 51 * (60 + 4) + 1225 + 1426 + 74, 2 * 2775]
         kinds += fused if UNITS[job.unit].products >= 4 else []
     vectors = sum(-(-job.part(kind) // columns) for kind in kinds)
     vectors += sum(_vectors(job, beats) for beats in LENGTHS)

@@ -18,8 +18,8 @@ class Budget:
     Attributes
     ----------
     share : Fraction
-        How many of the directed vectors and tiles of sums and engines, drawn with the seed. All
-        other directed cases are always run.
+        How many of the directed vectors, tiles and sums to read out, drawn with the seed. All other
+        directed cases are always run.
     random_cases : int
         How many random cases at the least; a sum and an engine have four products for each.
     seconds : float

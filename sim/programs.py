@@ -199,8 +199,10 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
     goes down alone is pushed up, and one that goes up is pushed down. For every two exponents of
     tie and push in the products, the rest in the word; where it can be, all in the products; and
     for every tie a push in the word, by any of the 60 exponents below, by one far below those, and
-    by none, a word of zero. At last a larger product that the word takes away again, so that what
-    is left is shifted to the front.
+    by none, a word of zero. Then a larger product that the word takes away again, so that what is
+    left is shifted to the front; a word above a product above the tie, at every two distances, so
+    that the push is shifted with the product; and a word that is a power of two, above a tie in the
+    binade below.
     """
     last, none = f.FP32.fraction_width, (f.ZERO, f.ZERO)
     rows, words = [], []
@@ -208,10 +210,11 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
     def word(exponent: int, fraction: int, sign: int) -> int:
         return sign << 31 | f.FP32.bias + exponent << 23 | fraction
 
-    def add(tie: int, push: int, odd: int, where: str) -> None:
+    def add(tie: int, push: int, odd: int, where: str, below: int = 0) -> None:
         sign = int(rng.integers(2))
         high, against = tie + last + 1, sign ^ odd
         powers = [high, high - last if odd else None, tie, push]
+        minus = [sign, sign, sign, against]
         if where == "cancelled":
             powers[1] = int(rng.integers(high, max(PRODUCTS))) + 1
         if where == "high":
@@ -225,11 +228,19 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
             words.append(sign << 31)
         elif where == "cancelled":
             words.append(word(powers[1], 0, 1 - sign))
+        elif where == "above":
+            powers[:2] = high - below, None
+            minus[0] = int(rng.integers(2))
+            words.append(word(high, 1 << last - 1 | odd, sign))
+        elif where == "binade":
+            powers[:2] = None, None
+            minus[2:] = 1 - sign, 1 - sign
+            words.append(word(high + 1, 0, sign))
         else:
             words.append(0)
         pairs = [none if power is None else POWERS[power] for power in powers]
-        signs = zip(pairs, (sign, sign, sign, against), strict=True)
-        rows.append([(a | minus * f.SIGN_BIT if a else a, b) for (a, b), minus in signs])
+        signed = zip(pairs, minus, strict=True)
+        rows.append([(a | negative * f.SIGN_BIT if a else a, b) for (a, b), negative in signed])
 
     for push, tie in combinations(PRODUCTS, 2):
         add(tie, push, int(rng.integers(2)), "high")
@@ -245,6 +256,15 @@ def broken_ties(rng: np.random.Generator) -> tuple[Pair, npt.NDArray[np.uint32]]
     for tie in fitting[:-1]:
         for push in range(min(PRODUCTS), tie):
             add(tie, push, 0, "cancelled")
+    low, most = min(PRODUCTS), max(PRODUCTS)
+    for below in range(1, last + 1):
+        highest = most - (last + 1 - below)
+        for gap in range(1, highest - low + 1):
+            tie = int(rng.integers(low + gap, highest + 1))
+            add(tie, tie - gap, int(rng.integers(2)), "above", below)
+    for gap in range(1, most - low + 1):
+        tie = int(rng.integers(low + gap, most + 1))
+        add(tie, tie - gap, 0, "binade")
     both = np.array(rows, np.uint8)
     return (both[..., 0], both[..., 1]), np.array(words, np.uint32)
 

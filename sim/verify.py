@@ -8,6 +8,7 @@ Verilog, or other Verilog of the same module put in its place.
 import hashlib
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -40,6 +41,9 @@ _TALLIED = (
     *("extra", "extra_seconds", "extra_cpu_seconds"),
 )
 """What a verdict has as the bench says it."""
+
+_LATER = 1 << 32
+"""A time in seconds that no file is newer than."""
 
 
 @dataclass(frozen=True)
@@ -197,13 +201,27 @@ def build(
     def make(folder: Path) -> None:
         for file, content in sources.items():
             (folder / file).write_text(content)
+        for file in chosen.runtime:
+            copied = shutil.copyfile(_runtime(name, root, waves, look) / file, folder / file)
+            # make would compile again what is older than its makefile
+            os.utime(copied, (_LATER, _LATER))
         paths = [folder / file for file in sources]
         child = start(name, build=folder, top=top(unit), sources=paths, waves=waves)
         wait(child, folder, look)
-        for path in folder.glob(chosen.scrap) if chosen.scrap else ():
-            path.unlink()
 
     return kept_folder(root, f"{unit.module}-{name}", recipe, make, look)
+
+
+def _runtime(name: str, root: Path, waves: bool, look: Callable[[], None]) -> Path:
+    """Return the build of a module with nothing in it, for its simulator's own compiled files."""
+
+    def make(folder: Path) -> None:
+        source = folder / "nothing.v"
+        source.write_text("module nothing; endmodule\n")
+        wait(start(name, build=folder, top="nothing", sources=[source], waves=waves), folder, look)
+
+    recipe = simulator(name).recipe(waves)
+    return kept_folder(root, f"nothing-{name}", recipe, make, look)
 
 
 def run_folder(root: Path, name: str) -> Path:

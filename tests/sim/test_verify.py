@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 RANDOM = {"verilator": 1 << 18, "icarus": 1 << 10}
 """Random cases that a bench draws at least: words of a setting of an encoder's options."""
 SHARE = {"verilator": Fraction(1), "icarus": Fraction(1, 32)}
-"""How many of the directed vectors and tiles are run: all of them, or some of each kind."""
+"""How many of the directed vectors, tiles and sums to read out are run: all, or some of a kind."""
 
 DIRECTED_TA = 4 * 8192 + 2 * (7 * (126 + 127) + 19 + 23)
 DIRECTED_HR = DIRECTED_TA + 2 * 32 * 96 * 3
@@ -54,14 +54,14 @@ def expected_vectors(lengths, short: int, products: int) -> int:
 
 
 def expected_sums(unit, simulator: str) -> int:
-    lanes = {"verilator": 32, "icarus": 8}[simulator] // unit.products or 1
+    lanes = 8 // unit.products or 1
     columns = lanes * unit.parameters.get("interleave", 1)
     kinds = [75**2] * 2 + [600] * 2 + [1] * 6 + [9**4]
     if unit.parameters["accumulator"] == "exact":
         kinds += [2 * 2775] + 6 * [64]
     else:
         kinds += [81 * 36 * 8, 9504, 4 * 31]
-        kinds += [9610 + 204, 5550] if unit.products >= 4 else []
+        kinds += [9610 + 204 + 1426 + 74, 5550] if unit.products >= 4 else []
     share = SHARE[simulator]
     rows = sum(math.ceil(math.ceil(kind * share) / columns) for kind in kinds)
     products = RANDOM_PRODUCTS[simulator] / columns / unit.products
@@ -83,9 +83,8 @@ def expected_rows(unit, simulator: str) -> int:
 
 def expected_readouts(unit, simulator: str) -> int:
     random_cases = RANDOM[simulator]
-    if unit.options:
-        return 8 * (READOUT + 32 * 12 * 3) + random_cases
-    return READOUT + random_cases
+    hybrid = 32 * 12 * 3 if unit.options else 0
+    return math.ceil((READOUT + hybrid) * SHARE[simulator]) * 2 ** len(unit.options) + random_cases
 
 
 def expected_words(unit, simulator: str) -> int:
