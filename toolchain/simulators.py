@@ -77,13 +77,17 @@ _COCOTB = {
 }
 _VERILATOR_CONFIG = Path(__file__).with_name("verilator.vlt").read_text()
 _CONFIG = "config.vlt"
-_COMPILED = "OPT_FAST=-O1 VM_PARALLEL_BUILDS=0"
+_COMPILED = ("OPT_FAST=-O1", "VM_PARALLEL_BUILDS=0")
 """How the C++ of models is compiled: -O2 costs more than it saves, and so does every further file,
 which reads the same long headers.
 """
 
+_SHORT = ("--output-split-cfuncs", "500")
+"""Compilers take far more than ten times as long for a function that is ten times as long."""
+
 _MODEL_ARGS = (
-    *("--cc", "--exe", "--build", "-Wno-fatal", "-O3", "-MAKEFLAGS", f"'{_COMPILED}'"),
+    *("--cc", "--exe", "--build", "-Wno-fatal", "-O3", *_SHORT),
+    *(word for flag in _COMPILED for word in ("-MAKEFLAGS", flag)),
     *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "--prefix", "model"),
 )
 
@@ -120,10 +124,11 @@ def _verilator_environment() -> dict[str, str]:
     variables = {
         "VERILATOR_ROOT": str(root),
         "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
-        "MAKEFLAGS": f"PYTHON3=python3 {_COMPILED}",
+        "MAKEFLAGS": " ".join(("PYTHON3=python3", *_COMPILED)),
     }
     if shutil.which("ccache"):
-        variables["OBJCACHE"] = "ccache"
+        # Paths relative to the build's, so that what a clone in another folder compiled is found.
+        variables |= {"OBJCACHE": "ccache", "CCACHE_BASEDIR": "/"}
     return variables
 
 
@@ -146,7 +151,7 @@ SIMULATORS = {
             missing=_verilator_missing,
             version=lambda: version("verilator"),
             environment=_verilator_environment,
-            build_args=("-Wno-fatal", "--no-public-flat-rw", _CONFIG),
+            build_args=("-Wno-fatal", "--no-public-flat-rw", *_SHORT, _CONFIG),
             config=_VERILATOR_CONFIG,
             wave_args=("--trace-structs",),
             waveform="dump.vcd",
