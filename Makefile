@@ -13,7 +13,8 @@ TORCHED := .venv/torched
 PIP = $(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) -m pip --python $(BIN)/python
 
 DEEPER := $(addprefix tests/,analysis/test_figures.py analysis/test_speed.py \
-    analysis/workloads/test_every_workload.py sim/test_mutants.py sim/test_sweep.py)
+    analysis/workloads/test_every_workload.py hdl/test_operands.py hdl/test_sums.py \
+    sim/test_mutants.py sim/test_netlists.py sim/test_sweep.py test_release.py)
 
 RENEW = $(BIN)/python -c 'from pathlib import Path; from hif8.analysis import figures, readme; \
     readme.renew(Path("README.md")); figures.draw_gallery()'

@@ -300,10 +300,10 @@ def equivalent(
 
 def _apart(rtl: dict[str, Module], gates: dict[str, Module]) -> str:
     """Return where the trees of two circuits differ: empty if they are the same."""
-    for name in rtl.keys() | gates.keys():
-        if name not in rtl or name not in gates:
-            return f"module {name} is in one of both alone"
-        ours, theirs = rtl[name], gates[name]
+    for name in sorted(rtl.keys() ^ gates.keys()):
+        return f"module {name} is in one of both alone"
+    for name, ours in rtl.items():
+        theirs = gates[name]
         for kind in ("ports", "instances"):
             differ = getattr(ours, kind).items() ^ getattr(theirs, kind).items()
             if differ:

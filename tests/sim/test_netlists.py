@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import need, skip_if
+from depth import depth
 from hif8.hdl import export
 from hif8.hdl.configs import UNITS
 from hif8.sim import netlists, verify
@@ -59,7 +60,7 @@ def test_all_conversions_and_macs_are_simulated():
     )
 
 
-@pytest.mark.parametrize("name", [*SIMULATED, "dot4_exact"])
+@pytest.mark.parametrize("name", depth("netlists that are simulated") or [*SIMULATED, "dot4_exact"])
 def test_a_netlist_equals_golden_bit_for_bit(name, mapped, library, builds, record_property):
     simulator = SIMULATED.get(name, "verilator")
     need(simulator)
@@ -77,7 +78,9 @@ def test_a_netlist_equals_golden_bit_for_bit(name, mapped, library, builds, reco
         assert (verdict.latency, verdict.interval) == (unit.latency, 1)
 
 
-@pytest.mark.parametrize("name", PROVED + BY_MODULE)
+@pytest.mark.parametrize(
+    "name", PROVED + list(depth("large netlists that are proved to be their RTL") or BY_MODULE)
+)
 def test_a_netlist_is_its_rtl(name, mapped, library):
     unit, netlist = mapped(name)
     answer = equivalent(unit, netlist, library)
