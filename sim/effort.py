@@ -44,7 +44,7 @@ EFFORTS = {
     },
     "full": {
         "verilator": Budget(Fraction(1), 1 << 18, 0.0, 1 << 14),
-        "icarus": Budget(Fraction(1, 32), 1 << 10, 0.0, 1 << 8),
+        "icarus": Budget(Fraction(1, 64), 1 << 9, 0.0, 1 << 8),
     },
     "soak": {
         "verilator": Budget(Fraction(1), 1 << 18, 0.0, 1 << 14),

@@ -21,9 +21,9 @@ from hif8.toolchain.program import ToolError
 from hif8.toolchain.simulators import SIMULATORS
 
 pytestmark = pytest.mark.slow
-RANDOM = {"verilator": 1 << 18, "icarus": 1 << 10}
+RANDOM = {"verilator": 1 << 18, "icarus": 1 << 9}
 """Random cases that a bench draws at least: words of a setting of an encoder's options."""
-SHARE = {"verilator": Fraction(1), "icarus": Fraction(1, 32)}
+SHARE = {"verilator": Fraction(1), "icarus": Fraction(1, 64)}
 """How many of the directed vectors, tiles and sums to read out are run: all, or some of a kind."""
 
 DIRECTED_TA = 4 * 8192 + 2 * (7 * (126 + 127) + 19 + 23)
@@ -43,7 +43,7 @@ EXPECTED = {
     "encoder_fp16_ta": 4 * 65_536,
     "encoder_bf16_ta": 4 * 65_536,
 }
-RANDOM_PRODUCTS = {"verilator": 1 << 20, "icarus": 1 << 12}
+RANDOM_PRODUCTS = {"verilator": 1 << 20, "icarus": 1 << 11}
 """Random products that a sum's bench draws at least, in each of its units."""
 
 
