@@ -99,14 +99,15 @@ def measure(unit: Unit, seconds: float, root: Path) -> Row:
         If Verilator is missing, the bench fails, or the loop's results are not golden's.
     """
     cycles, results, taken, cpu = bare(unit, seconds, root)
+    lanes = verify.lane_count(unit, SIMULATOR, long=True)
     verdict, _ = verify.run(
-        unit, SIMULATOR, root=root, effort="quick", random_cases=0, seconds=seconds
+        unit, SIMULATOR, root=root, effort="quick", random_cases=0, seconds=seconds, copies=lanes
     )
     if verdict.status != "pass":
         raise ToolError(f"the bench of {unit.name} fails: {verdict.note}")
     return Row(
         unit.name,
-        verify.lane_count(unit, SIMULATOR),
+        lanes,
         bare_cycles=cycles / taken,
         bare_results=results / taken,
         bare_cpu_results=results / cpu,

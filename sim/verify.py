@@ -118,13 +118,23 @@ def top(unit: Unit) -> str:
     return streams.TOP if unit.streams else lanes.TOP
 
 
-def lane_count(unit: Unit, name: str) -> int:
-    """Return how many lanes a unit is simulated in: the fewer, the more it computes itself."""
+def lane_count(unit: Unit, name: str, *, long: bool = False) -> int:
+    """Return how many lanes a unit is simulated in: the fewer, the more it computes itself.
+
+    Parameters
+    ----------
+    unit : Unit
+        What is simulated.
+    name : str
+        The simulator.
+    long : bool
+        Whether the run takes far longer than a build.
+    """
     chosen = simulator(name)
     if unit.core or "rows" in unit.parameters:
         return 1
     if unit.streams:
-        return max(1, chosen.stream_lanes // unit.products)
+        return max(1, (chosen.long_lanes if long else chosen.stream_lanes) // unit.products)
     widest = max(unit.ports[name].width for name in unit.data_inputs)
     return max(1, chosen.lanes * 32 // max(widest, 32))
 
@@ -298,6 +308,7 @@ def run(
         If the simulator could not be run to the end.
     """
     chosen = simulator(name)
+    copies = copies or lane_count(unit, name, long=effort == "soak")
     how = {"root": root, "text": text, "copies": copies, "waves": waves}
     built = build(unit, name, look=lambda: progress(0, 0), **how)
     folder = run_folder(root, f"{unit.name}-{name}")
@@ -307,7 +318,7 @@ def run(
     job = Job(
         unit=unit.name,
         folder=str(folder),
-        lanes=copies or lane_count(unit, name),
+        lanes=copies,
         seed=seed,
         random_cases=spend.random_cases if random_cases is None else random_cases,
         share=float(spend.share),

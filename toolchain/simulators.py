@@ -47,9 +47,10 @@ class Simulator:
     runtime : tuple of str
         Files of a build that are the same in every build of the same recipe: compiling them costs
         more than compiling a small unit.
-    lanes, stream_lanes : int
+    lanes, stream_lanes, long_lanes : int
         Copies of a unit side by side that simulate fastest, build time considered: of a
-        combinational one, and of one with registers that computes one product a cycle.
+        combinational one, of one with registers that computes one product a cycle, and of that
+        where the run takes far longer than the build.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Simulator:
     runtime: tuple[str, ...]
     lanes: int
     stream_lanes: int
+    long_lanes: int
 
     def recipe(self, waves: bool) -> tuple[str, ...]:
         """Return what a build depends on besides its sources: tool, version, flags."""
@@ -158,6 +160,7 @@ SIMULATORS = {
             runtime=("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o"),
             lanes=32,
             stream_lanes=8,
+            long_lanes=32,
         ),
         Simulator(
             name="icarus",
@@ -171,6 +174,7 @@ SIMULATORS = {
             runtime=(),
             lanes=8,
             stream_lanes=8,
+            long_lanes=8,
         ),
     )
 }

@@ -342,7 +342,9 @@ def test_broken_verilog_is_an_error_of_one_line(simulator, tmp_path):
     with pytest.raises(ToolError, match=r"^the build failed: .* \(log: .*\)$") as error:
         verify.build(UNITS["decoder"], simulator, root=tmp_path, text="module hif8_decoder(;")
     assert "\n" not in str(error.value)
-    assert not list(tmp_path.glob("hif8_decoder-*/built")), "what was not built must not be taken for built"
+    assert not list(tmp_path.glob("hif8_decoder-*/built")), (
+        "what was not built must not be taken for built"
+    )
 
 
 def test_a_failed_build_is_tried_again(tmp_path):
