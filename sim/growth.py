@@ -39,7 +39,7 @@ SIZES = (
 SECONDS = 2.0
 """How long a model is run, at the least."""
 
-BUILT = 256
+BUILT = 64
 """Products a cycle of the largest unit whose model is built: each cell becomes C++ of its own."""
 
 FLAT = 32
