@@ -85,7 +85,8 @@ def test_one_wrong_bit_of_one_case_is_found_and_explained(unit, root):
     last = unit.outputs[-1]
     text = faulty(unit, f"assign {last} = inner_{last} ^ ({here});", last)
     options = dict.fromkeys(unit.options, 0)
-    verdict, _ = verify.run(unit, "icarus", root=root, text=text, options=options, random_cases=0)
+    every = {"effort": "soak", "random_cases": 0}  # all directed cases
+    verdict, _ = verify.run(unit, "icarus", root=root, text=text, options=options, **every)
     assert verdict.status == "fail"
     assert 1 <= verdict.mismatches <= 2  # an encoder's bench runs `one` twice, as a value too
     assert verdict.first["inputs"] == words
