@@ -234,7 +234,7 @@ def test_a_missing_simulator_is_not_run_and_says_what_to_install(simulator, tmp_
         verify.build(unit, simulator, root=tmp_path)
 
 
-def test_a_stopped_run_leaves_no_process(builds):
+def test_a_stopped_run_leaves_no_process(tmp_path):
     need("icarus")
     unit = UNITS["encoder_fp32_ta"]
     started = []
@@ -245,9 +245,9 @@ def test_a_stopped_run_leaves_no_process(builds):
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        verify.run(unit, "icarus", root=builds, progress=stop)
+        verify.run(unit, "icarus", root=tmp_path, progress=stop)
     left = subprocess.run(
-        ["pgrep", "-f", str(builds / f"{unit.module}-icarus")],
+        ["pgrep", "-f", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
