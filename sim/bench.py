@@ -53,7 +53,7 @@ class Job:
     random_cases : int
         How many random cases a bench adds whose space is too large to exhaust.
     share : float
-        How many of the directed vectors and tiles are run.
+        How many of the directed vectors, tiles and sums to read out are run.
     seconds : float
         How long sums and engines go on with random cases.
     block : int

@@ -300,8 +300,9 @@ def equivalent(
 
 def _apart(rtl: dict[str, Module], gates: dict[str, Module]) -> str:
     """Return where the trees of two circuits differ: empty if they are the same."""
-    for name in sorted(rtl.keys() ^ gates.keys()):
-        return f"module {name} is in one of both alone"
+    alone = rtl.keys() ^ gates.keys()
+    if alone:
+        return f"module {min(alone)} is in one of both alone"
     for name, ours in rtl.items():
         theirs = gates[name]
         for kind in ("ports", "instances"):
